@@ -1,0 +1,1 @@
+//! Which shards may be read now.
