@@ -54,7 +54,7 @@ pub struct BackfillStatus {
 }
 
 /// One mirror as people see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StatusReport {
     /// State.
     pub state: MirrorState,

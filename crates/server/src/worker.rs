@@ -1,0 +1,66 @@
+//! Running mirrors: one worker per data source, and the supervisor that starts and stops them.
+
+use std::sync::Arc;
+
+use mirror::clock::Clock;
+use mirror::plan::MirrorPlan;
+use mirror::sink::Sink;
+use mirror::source::{SourceSpec, Sources};
+use mirror::status::StatusReport;
+use mirror::store::Store;
+use mirror::table::TableDescription;
+
+pub use settings::WorkerSettings;
+pub use supervisor::Supervisor;
+
+mod settings;
+mod supervisor;
+
+/// What a worker needs to know about its mirror.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MirrorSpec {
+    /// Id of the mirror, stable for the life of the data source's table.
+    pub id: String,
+    /// `workspace/datasource`, for logs and messages.
+    pub name: String,
+    /// How to reach the table.
+    pub source: SourceSpec,
+    /// Prefix in the bucket for this mirror's exports; no slash at either end.
+    pub s3_prefix: String,
+    /// The ClickHouse side.
+    pub plan: MirrorPlan,
+}
+
+/// The ports a worker sees.
+#[derive(Clone)]
+pub struct WorkerPorts {
+    /// DynamoDB. `None` when the server runs without AWS credentials.
+    pub sources: Option<Arc<dyn Sources>>,
+    /// ClickHouse.
+    pub sink: Arc<dyn Sink>,
+    /// Progress.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A table that passed all checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreparedTable {
+    /// The table as it is now, streams and PITR on.
+    pub table: TableDescription,
+    /// What was switched on, for the deployment's feedback.
+    pub notes: Vec<String>,
+    /// When the stream was switched on by us, milliseconds.
+    pub stream_enabled_at_ms: Option<i64>,
+}
+
+/// Why a table cannot be mirrored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrepareError {
+    /// Word for programs: `table_not_found`, `pitr_disabled`, `stream_disabled`, `stream_view_invalid`,
+    /// `table_too_large`, `table_wcu_exceeds_limit`, `unable_to_assume_role`, `missing_credentials`, ...
+    pub code: &'static str,
+    /// What is wrong and what to do, for people.
+    pub message: String,
+}

@@ -1,0 +1,45 @@
+//! The numbers a worker obeys; tests and operators may change them.
+
+use mirror::checks::TableLimits;
+
+/// Settings of all workers of a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerSettings {
+    /// Limits on tables.
+    pub table_limits: TableLimits,
+    /// Files of one export loaded at a time; as many as there are cores is best.
+    pub load_parallelism: usize,
+    /// Milliseconds between two DescribeExport calls.
+    pub export_poll_ms: u64,
+    /// Milliseconds between two DescribeStream rounds when nothing else asks for one.
+    pub discovery_ms: u64,
+    /// Shortest pause between two GetRecords of one shard, milliseconds: AWS allows five calls a second.
+    pub poll_min_ms: u64,
+    /// Longest pause between two GetRecords of an idle shard, milliseconds.
+    pub poll_idle_max_ms: u64,
+    /// Pages of stream records in memory at once, over all shards of a mirror.
+    pub pages_in_flight: usize,
+    /// First pause after a failure, milliseconds; doubles up to `retry_max_ms`.
+    pub retry_min_ms: u64,
+    /// Longest pause after a failure, milliseconds.
+    pub retry_max_ms: u64,
+    /// How long switching on PITR or a stream may take, milliseconds.
+    pub enable_timeout_ms: u64,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            table_limits: TableLimits::default(),
+            load_parallelism: 2,
+            export_poll_ms: 10_000,
+            discovery_ms: 30_000,
+            poll_min_ms: 200,
+            poll_idle_max_ms: 2_000,
+            pages_in_flight: 16,
+            retry_min_ms: 200,
+            retry_max_ms: 30_000,
+            enable_timeout_ms: 300_000,
+        }
+    }
+}
