@@ -7,17 +7,14 @@ use async_trait::async_trait;
 
 use crate::checkpoint::{ExportProgress, FileCheckpoint, ShardCheckpoint};
 use crate::error::Result;
-use crate::status::StatusReport;
 
 /// What a mirror remembers about the table it was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableIdentity {
     /// `TableId`; another one means the table was deleted and created again.
     pub table_id: String,
-    /// Stream that is followed; another one means changes may have been missed.
+    /// Stream that is followed; another one means changes may have been missed. Its label says when it began.
     pub stream_arn: String,
-    /// When we switched the stream on, milliseconds; `None` if it was on already.
-    pub stream_enabled_at_ms: Option<i64>,
 }
 
 /// Everything a mirror needs to go on after a restart.
@@ -60,7 +57,4 @@ pub trait Store: Send + Sync {
 
     /// Remembers that changes were lost until somebody repairs it.
     async fn save_gap(&self, mirror: &str, gap: &str) -> Result<()>;
-
-    /// Publishes what people see. Called often; an implementation may keep it in memory only.
-    async fn publish(&self, mirror: &str, status: &StatusReport) -> Result<()>;
 }

@@ -51,8 +51,6 @@ pub struct PreparedTable {
     pub table: TableDescription,
     /// What was switched on, for the deployment's feedback.
     pub notes: Vec<String>,
-    /// When the stream was switched on by us, milliseconds.
-    pub stream_enabled_at_ms: Option<i64>,
 }
 
 /// Why a table cannot be mirrored.

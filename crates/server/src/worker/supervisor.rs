@@ -26,9 +26,9 @@ impl Supervisor {
     }
 
     /// Starts the worker of a mirror, or leaves it alone if it runs already with the same spec; one that runs
-    /// with another spec is stopped first. `stream_enabled_at_ms` as [`Supervisor::prepare`] said.
-    pub async fn start(self: &Arc<Self>, spec: MirrorSpec, stream_enabled_at_ms: Option<i64>) {
-        let _ = (spec, stream_enabled_at_ms, &self.ports.clock);
+    /// with another spec is stopped first.
+    pub async fn start(self: &Arc<Self>, spec: MirrorSpec) {
+        let _ = (spec, &self.ports.clock);
     }
 
     /// Waits until the worker has asked AWS for its export, at most `timeout_ms`. The ARN, or `None` if it is
