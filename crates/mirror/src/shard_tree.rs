@@ -1,1 +1,204 @@
-//! Which shards may be read now.
+//! Which shards may be read now: a child only after its parent is durable to the last record.
+//!
+//! All records of one item live in one lineage of shards, so reading a child before its parent is finished
+//! could apply two changes of one item in the wrong order. The tree remembers finished shards after AWS has
+//! forgotten them, so that a lineage is neither read twice nor continued without its clock.
+
+use std::collections::BTreeMap;
+
+use crate::checkpoint::ShardCheckpoint;
+use crate::limits::FINISHED_SHARD_KEPT_MS;
+use crate::source::Shard;
+
+/// What a look at the stream brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovery {
+    /// Shards seen for the first time, to be stored before they are read.
+    pub new: Vec<ShardCheckpoint>,
+    /// New shards whose parent is neither listed nor known although the stream was followed before: a
+    /// generation began and ended unseen, so its records are lost.
+    pub orphans: Vec<String>,
+}
+
+/// Shards of one stream and how far each is durable.
+#[derive(Clone, Debug, Default)]
+pub struct ShardTree {
+    shards: BTreeMap<String, ShardCheckpoint>,
+}
+
+impl ShardTree {
+    /// The tree as it was stored.
+    pub fn restore(checkpoints: Vec<ShardCheckpoint>) -> Self {
+        Self { shards: checkpoints.into_iter().map(|shard| (shard.shard_id.clone(), shard)).collect() }
+    }
+
+    /// Takes in all pages of a DescribeStream. Known shards are left as they are.
+    pub fn observe(&mut self, listed: &[Shard]) -> Discovery {
+        let followed_before = !self.shards.is_empty();
+        let mut discovery = Discovery::default();
+        for shard in listed.iter().filter(|shard| !self.shards.contains_key(&shard.id)) {
+            if let Some(parent) = &shard.parent {
+                let known = self.shards.contains_key(parent) || listed.iter().any(|other| other.id == *parent);
+                if followed_before && !known {
+                    discovery.orphans.push(shard.id.clone());
+                }
+            }
+            discovery.new.push(ShardCheckpoint {
+                shard_id: shard.id.clone(),
+                parent: shard.parent.clone(),
+                position: None,
+                clock_ms: 0,
+                finished: false,
+                finished_at_ms: None,
+                caught_up_at_ms: None,
+            });
+        }
+        for shard in &discovery.new {
+            self.shards.insert(shard.shard_id.clone(), shard.clone());
+        }
+        discovery
+    }
+
+    /// Shards that may be read now, each with the clock it has to start from.
+    pub fn readable(&self) -> Vec<ShardCheckpoint> {
+        self.shards.values().filter(|shard| !shard.finished && self.parent_done(shard)).map(|shard| self.with_inherited_clock(shard)).collect()
+    }
+
+    /// Shards that wait for their parent.
+    pub fn waiting(&self) -> usize {
+        self.shards.values().filter(|shard| !shard.finished && !self.parent_done(shard)).count()
+    }
+
+    /// A shard by id.
+    pub fn get(&self, shard_id: &str) -> Option<&ShardCheckpoint> {
+        self.shards.get(shard_id)
+    }
+
+    /// All shards.
+    pub fn iter(&self) -> impl Iterator<Item = &ShardCheckpoint> {
+        self.shards.values()
+    }
+
+    /// Takes in what became durable. The caller has stored it already.
+    pub fn commit(&mut self, checkpoints: &[ShardCheckpoint]) {
+        for checkpoint in checkpoints {
+            self.shards.insert(checkpoint.shard_id.clone(), checkpoint.clone());
+        }
+    }
+
+    /// Notes that a shard was read to its tip at `now_ms` and nothing of it is outstanding.
+    pub fn caught_up(&mut self, shard_id: &str, now_ms: i64) {
+        if let Some(shard) = self.shards.get_mut(shard_id) {
+            shard.caught_up_at_ms = Some(now_ms);
+        }
+    }
+
+    /// Finished shards that AWS no longer lists and nobody will ask for again; removes and returns them.
+    pub fn purge(&mut self, listed: &[Shard], now_ms: i64) -> Vec<String> {
+        let old = |shard: &ShardCheckpoint| {
+            shard.finished
+                && shard.finished_at_ms.is_some_and(|at| now_ms - at > FINISHED_SHARD_KEPT_MS)
+                && !listed.iter().any(|other| other.id == shard.shard_id)
+        };
+        // A child that has not been opened still needs its parent's clock.
+        let needed = |id: &str| self.shards.values().any(|child| !child.finished && child.parent.as_deref() == Some(id));
+        let ids: Vec<String> = self.shards.values().filter(|shard| old(shard) && !needed(&shard.shard_id)).map(|shard| shard.shard_id.clone()).collect();
+        for id in &ids {
+            self.shards.remove(id);
+        }
+        ids
+    }
+
+    /// A parent that is not in the tree has left the stream: its child is a root, and waiting would hang.
+    fn parent_done(&self, shard: &ShardCheckpoint) -> bool {
+        let parent = shard.parent.as_ref().and_then(|id| self.shards.get(id));
+        parent.is_none_or(|parent| parent.finished)
+    }
+
+    fn with_inherited_clock(&self, shard: &ShardCheckpoint) -> ShardCheckpoint {
+        let parent = shard.parent.as_ref().and_then(|id| self.shards.get(id));
+        let inherited = parent.map_or(0, |parent| parent.clock_ms);
+        ShardCheckpoint { clock_ms: shard.clock_ms.max(inherited), ..shard.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(id: &str, parent: Option<&str>) -> Shard {
+        Shard { id: id.to_owned(), parent: parent.map(str::to_owned), starting: None, ending: None }
+    }
+
+    fn ids(shards: &[ShardCheckpoint]) -> Vec<&str> {
+        shards.iter().map(|shard| shard.shard_id.as_str()).collect()
+    }
+
+    fn finish(tree: &mut ShardTree, id: &str, clock_ms: i64, now_ms: i64) {
+        let shard = tree.get(id).cloned().expect("the shard is in the tree");
+        tree.commit(&[ShardCheckpoint { clock_ms, finished: true, finished_at_ms: Some(now_ms), ..shard }]);
+    }
+
+    #[test]
+    fn a_child_waits_for_its_parent_and_starts_from_its_clock() {
+        let mut tree = ShardTree::default();
+        tree.observe(&[listed("a", None), listed("b", Some("a")), listed("c", Some("a"))]);
+        assert_eq!(ids(&tree.readable()), ["a"]);
+        assert_eq!(tree.waiting(), 2);
+        finish(&mut tree, "a", 77, 1);
+        let readable = tree.readable();
+        assert_eq!(ids(&readable), ["b", "c"]);
+        assert!(readable.iter().all(|shard| shard.clock_ms == 77));
+    }
+
+    #[test]
+    fn a_child_of_a_parent_that_left_the_stream_before_we_came_is_a_root() {
+        let mut tree = ShardTree::default();
+        let discovery = tree.observe(&[listed("b", Some("a"))]);
+        assert_eq!(ids(&tree.readable()), ["b"]);
+        assert!(discovery.orphans.is_empty());
+    }
+
+    #[test]
+    fn a_generation_that_began_and_ended_unseen_is_noticed() {
+        let mut tree = ShardTree::default();
+        tree.observe(&[listed("a", None)]);
+        finish(&mut tree, "a", 5, 1);
+        let discovery = tree.observe(&[listed("c", Some("b"))]);
+        assert_eq!(discovery.orphans, ["c"]);
+        assert_eq!(ids(&tree.readable()), ["c"]);
+    }
+
+    #[test]
+    fn a_finished_shard_that_is_listed_for_a_day_is_not_read_again() {
+        let mut tree = ShardTree::default();
+        tree.observe(&[listed("a", None)]);
+        finish(&mut tree, "a", 5, 0);
+        let discovery = tree.observe(&[listed("a", None)]);
+        assert!(discovery.new.is_empty());
+        assert!(tree.readable().is_empty());
+        assert!(tree.purge(&[], FINISHED_SHARD_KEPT_MS).is_empty());
+        assert!(tree.purge(&[listed("a", None)], FINISHED_SHARD_KEPT_MS + 1).is_empty());
+        assert_eq!(tree.purge(&[], FINISHED_SHARD_KEPT_MS + 1), ["a"]);
+    }
+
+    #[test]
+    fn a_parent_is_kept_while_a_child_still_needs_its_clock() {
+        let mut tree = ShardTree::default();
+        tree.observe(&[listed("a", None), listed("b", Some("a"))]);
+        finish(&mut tree, "a", 9, 0);
+        assert!(tree.purge(&[], i64::MAX).is_empty());
+        finish(&mut tree, "b", 9, 0);
+        assert_eq!(tree.purge(&[], i64::MAX), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_restored_tree_goes_on_where_it_was() {
+        let mut tree = ShardTree::default();
+        tree.observe(&[listed("a", None), listed("b", Some("a"))]);
+        finish(&mut tree, "a", 40, 0);
+        let again = ShardTree::restore(tree.iter().cloned().collect());
+        assert_eq!(ids(&again.readable()), ["b"]);
+        assert_eq!(again.readable()[0].clock_ms, 40);
+    }
+}
