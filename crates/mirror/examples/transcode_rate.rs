@@ -1,0 +1,127 @@
+//! How fast one core turns lines of an export into plain JSON, and into the rows of a batch.
+//!
+//! `cargo run --release -p mirror --example transcode_rate [lines]`. The data is made here: orders of about
+//! 700 bytes with attributes in varying order, some escapes, maps, lists, sets and binaries.
+#![expect(clippy::print_stdout, reason = "a program for people")]
+
+use std::fmt::Write;
+use std::time::Instant;
+
+use mirror::transcode::Transcoder;
+
+/// Repeatable pseudo-random numbers (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % bound
+    }
+
+    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        words[self.below(words.len() as u64) as usize]
+    }
+}
+
+const WORDS: [&str; 12] = [
+    "amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "jetty",
+    "koala", "zephyr",
+];
+const CITIES: [&str; 5] = ["Zaragoza", "Málaga", "Osaka", "São Paulo", "Kraków"];
+
+fn main() {
+    let lines: u64 = std::env::args()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(200_000);
+    let mut random = Random(1);
+    let data: Vec<String> = (0..lines).map(|n| line(&mut random, n)).collect();
+    let bytes: usize = data.iter().map(String::len).sum();
+    println!("{lines} lines, {} bytes each", bytes / data.len().max(1));
+
+    let mut transcoder = Transcoder::new();
+    let mut out = Vec::new();
+    for round in 1..=5 {
+        let start = Instant::now();
+        for chunk in data.chunks(20_000) {
+            out.clear();
+            for line in chunk {
+                if transcoder.scan_export_line(line.as_bytes()).is_ok() {
+                    transcoder.write_item(&mut out);
+                }
+            }
+        }
+        report("transcode", round, start, bytes, data.len());
+    }
+}
+
+fn report(what: &str, round: u32, start: Instant, bytes: usize, lines: usize) {
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{what} {round}: {:.0} MB/s, {:.2} CPU s per million lines",
+        bytes as f64 / 1e6 / seconds,
+        seconds / lines as f64 * 1e6
+    );
+}
+
+fn line(random: &mut Random, n: u64) -> String {
+    let mut attributes = vec![
+        format!(r#""pk":{{"S":"CUSTOMER#{:016x}"}}"#, n / 10 * 0x9E37_79B9_7F4A),
+        format!(r#""sk":{{"S":"ORDER#{:06}#2026-03-{:02}"}}"#, n % 10, 1 + n % 28),
+        format!(r#""amount":{{"N":"{}.{:02}"}}"#, random.below(9000), random.below(100)),
+        format!(r#""status":{{"S":"{}"}}"#, random.pick(&["PENDING", "PAID", "SHIPPED"])),
+        format!(r#""createdAt":{{"S":"2026-05-04T03:02:01.{:03}Z"}}"#, random.below(1000)),
+        format!(r#""email":{{"S":"{}{}@example.com"}}"#, random.pick(&WORDS), random.below(10_000)),
+        format!(r#""priority":{{"BOOL":{}}}"#, random.below(5) == 0),
+        if random.below(10) < 7 {
+            r#""coupon":{"NULL":true}"#.to_owned()
+        } else {
+            format!(r#""coupon":{{"S":"X-{}"}}"#, random.below(1000))
+        },
+        format!(r#""tags":{{"SS":["{}","{}{}"]}}"#, random.pick(&WORDS), random.pick(&WORDS), random.below(10)),
+        format!(
+            r#""address":{{"M":{{"city":{{"S":"{}"}},"zip":{{"S":"{:05}"}},"geo":{{"M":{{"lat":{{"N":"{}.{:06}"}},"lon":{{"N":"-{}.{:06}"}}}}}}}}}}"#,
+            random.pick(&CITIES), random.below(100_000), random.below(90), random.below(1_000_000),
+            random.below(180), random.below(1_000_000)
+        ),
+        order_lines(random),
+        format!(r#""channel":{{"S":"{}"}}"#, random.pick(&["web", "ios", "store"])),
+        format!(r#""ttl":{{"N":"{}"}}"#, 1_790_000_000 + random.below(30_000_000)),
+        note(random),
+    ];
+    if random.below(10) < 3 {
+        attributes.push(r#""sig":{"B":"q83vEjRWeJCrze8SNFZ4kKvN"}"#.to_owned());
+    }
+    let first = random.below(attributes.len() as u64) as usize;
+    attributes.rotate_left(first);
+    format!("{{\"Item\":{{{}}}}}\n", attributes.join(","))
+}
+
+fn order_lines(random: &mut Random) -> String {
+    let mut lines = Vec::new();
+    for _ in 0..=random.below(3) {
+        lines.push(format!(
+            r#"{{"M":{{"sku":{{"S":"{}-{:05}"}},"qty":{{"N":"{}"}},"price":{{"N":"{}.{:02}"}}}}}}"#,
+            random.pick(&WORDS),
+            random.below(100_000),
+            1 + random.below(5),
+            random.below(500),
+            random.below(100)
+        ));
+    }
+    format!(r#""lines":{{"L":[{}]}}"#, lines.join(","))
+}
+
+fn note(random: &mut Random) -> String {
+    let mut text = String::new();
+    for _ in 0..random.below(14) {
+        let _ = write!(text, "{} ", random.pick(&WORDS));
+    }
+    if random.below(20) == 0 {
+        text.push_str(r#"\"quoted\" \u00e9\n"#);
+    }
+    format!(r#""note":{{"S":"{text}"}}"#)
+}

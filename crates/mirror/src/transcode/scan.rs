@@ -1,0 +1,417 @@
+//! One pass over an item: checks it and writes it as plain JSON, member by member in the order they come.
+//!
+//! Plain JSON is never longer than the typed JSON it came from, so the output is written by index into a
+//! buffer as long as the input, and strings are copied while their end is looked for.
+
+use super::Descriptor;
+use super::error::{TranscodeError, TranscodeErrorKind as Kind};
+use super::order::{Member, Order, sort_members};
+use super::text::{canonical_escape, decode_escape, is_plain_block, plain_run};
+use crate::limits::MAX_DEPTH;
+use crate::number::{is_json_number, json_number_len};
+
+/// Bytes the output buffer must be longer than the input: words are stored whole.
+pub(super) const SLACK: usize = 40;
+
+type Result<T> = std::result::Result<T, TranscodeError>;
+
+pub(super) struct Scan<'a> {
+    pub(super) input: &'a [u8],
+    pub(super) pos: usize,
+    pub(super) plain: &'a mut [u8],
+    pub(super) at: usize,
+    pub(super) members: &'a mut Vec<Member>,
+    pub(super) reorder: &'a mut Vec<u8>,
+}
+
+impl Scan<'_> {
+    /// Scans the outermost map. Its members stay on the stack, sorted; the output stays in input order.
+    /// Returns whether that is the sorted order.
+    pub(super) fn item(&mut self) -> Result<bool> {
+        self.skip_whitespace();
+        self.expect(b'{')?;
+        let (_, in_order) = self.map_members(1)?;
+        Ok(in_order)
+    }
+
+    fn map(&mut self, depth: usize) -> Result<()> {
+        let base = self.members.len();
+        let (start, in_order) = self.map_members(depth)?;
+        if !in_order {
+            self.apply_order(base, start, b'}');
+        }
+        self.members.truncate(base);
+        Ok(())
+    }
+
+    /// Scans a map after its brace. Returns where its members start in the output, and whether they are
+    /// in order there; on the stack they are.
+    fn map_members(&mut self, depth: usize) -> Result<(usize, bool)> {
+        if depth > MAX_DEPTH {
+            return self.fail(Kind::TooDeep);
+        }
+        let base = self.members.len();
+        self.put(b'{');
+        let start = self.at;
+        self.skip_whitespace();
+        if self.peek() == Some(b'}') {
+            self.pos += 1;
+            self.put(b'}');
+            return Ok((start, true));
+        }
+        let mut in_order = true;
+        loop {
+            let member = self.map_member(depth)?;
+            if in_order && self.members.len() > base {
+                in_order = self.members[self.members.len() - 1].precedes(&member, self.plain);
+            }
+            self.members.push(member);
+            self.skip_whitespace();
+            match self.peek() {
+                Some(b',') => self.put(b','),
+                Some(b'}') => break,
+                _ => return self.unexpected(),
+            }
+            self.pos += 1;
+            self.skip_whitespace();
+        }
+        self.pos += 1;
+        self.put(b'}');
+        if !in_order {
+            sort_members(&mut self.members[base..], self.plain, Order::Names)?;
+        }
+        Ok((start, in_order))
+    }
+
+    fn map_member(&mut self, depth: usize) -> Result<Member> {
+        let name_at = self.pos;
+        self.expect(b'"')?;
+        let start = self.at;
+        self.put(b'"');
+        let escaped = self.copy_string()?;
+        let name_end = self.at;
+        self.put(b'"');
+        self.put(b':');
+        self.skip_whitespace();
+        self.expect(b':')?;
+        self.skip_whitespace();
+        let typed_start = self.pos;
+        let descriptor = self.value(depth)?;
+        Ok(Member::named(
+            &*self.plain,
+            start..name_end,
+            self.at,
+            escaped,
+            name_at,
+            typed_start..self.pos,
+            descriptor,
+        ))
+    }
+
+    /// Scans `{"S":"x"}` and what else a value may be.
+    pub(super) fn value(&mut self, depth: usize) -> Result<Descriptor> {
+        let descriptor = self.open_value()?;
+        match descriptor {
+            Descriptor::S => self.string()?,
+            Descriptor::N => self.number()?,
+            Descriptor::B => self.binary()?,
+            Descriptor::Bool => self.boolean()?,
+            Descriptor::Null => self.null()?,
+            Descriptor::M => {
+                self.expect(b'{')?;
+                self.map(depth + 1)?;
+            }
+            Descriptor::L => self.list(depth + 1)?,
+            Descriptor::Ss => self.set(Order::Texts, Self::string)?,
+            Descriptor::Ns => self.set(Order::Numbers, Self::number)?,
+            Descriptor::Bs => self.set(Order::Texts, Self::binary)?,
+        }
+        self.skip_whitespace();
+        match self.peek() {
+            Some(b'}') => self.pos += 1,
+            Some(b',') => return self.fail(Kind::SeveralDescriptors),
+            _ => return self.unexpected(),
+        }
+        Ok(descriptor)
+    }
+
+    /// Reads up to where the value behind its descriptor starts.
+    fn open_value(&mut self) -> Result<Descriptor> {
+        // What AWS writes: `{"S":` and no white space.
+        let short = self.input.get(self.pos..).and_then(<[u8]>::first_chunk);
+        if let Some([b'{', b'"', letter, b'"', b':', next]) = short
+            && let Some(descriptor) = Descriptor::of_letter(*letter)
+        {
+            self.pos += 5;
+            if *next <= b' ' {
+                self.skip_whitespace();
+            }
+            return Ok(descriptor);
+        }
+        self.expect(b'{')?;
+        self.skip_whitespace();
+        if self.peek() == Some(b'}') {
+            return self.fail(Kind::MissingDescriptor);
+        }
+        let name_at = self.pos;
+        self.expect(b'"')?;
+        // The output serves as scratch: nobody can see the name once `at` is back.
+        let at = self.at;
+        self.copy_string()?;
+        let descriptor = Descriptor::parse(&self.plain[at..self.at]);
+        self.at = at;
+        let Some(descriptor) = descriptor else {
+            return Err(TranscodeError::new(Kind::UnknownDescriptor, name_at));
+        };
+        self.skip_whitespace();
+        self.expect(b':')?;
+        self.skip_whitespace();
+        Ok(descriptor)
+    }
+
+    fn string(&mut self) -> Result<()> {
+        self.expect(b'"')?;
+        self.put(b'"');
+        self.copy_string()?;
+        self.put(b'"');
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<()> {
+        self.expect(b'"')?;
+        let rest = &self.input[self.pos..];
+        let len = json_number_len(rest);
+        if len > 0 && rest.get(len) == Some(&b'"') {
+            self.plain[self.at..self.at + len].copy_from_slice(&rest[..len]);
+            self.at += len;
+            self.pos += len + 1;
+            return Ok(());
+        }
+        // Not a number, or one behind escape sequences.
+        let start = self.at;
+        self.put(b'"');
+        self.copy_string()?;
+        if is_json_number(&self.plain[start + 1..self.at]) {
+            self.plain.copy_within(start + 1..self.at, start);
+            self.at -= 1;
+        } else {
+            self.put(b'"');
+        }
+        Ok(())
+    }
+
+    fn binary(&mut self) -> Result<()> {
+        let opened_at = self.pos;
+        let start = self.at + 1;
+        self.string()?;
+        if super::base64::is_base64(&self.plain[start..self.at - 1]) {
+            Ok(())
+        } else {
+            Err(TranscodeError::new(Kind::BadBase64, opened_at))
+        }
+    }
+
+    fn boolean(&mut self) -> Result<()> {
+        if self.input[self.pos..].starts_with(b"true") {
+            self.literal(b"true")
+        } else {
+            self.expect_literal(b"false")?;
+            self.write(b"false");
+            Ok(())
+        }
+    }
+
+    fn literal(&mut self, text: &[u8]) -> Result<()> {
+        self.expect_literal(text)?;
+        self.write(text);
+        Ok(())
+    }
+
+    /// AWS only stores `true` here; `false` says the same.
+    fn null(&mut self) -> Result<()> {
+        if self.peek() == Some(b'f') {
+            self.expect_literal(b"false")?;
+        } else {
+            self.expect_literal(b"true")?;
+        }
+        self.write(b"null");
+        Ok(())
+    }
+
+    fn list(&mut self, depth: usize) -> Result<()> {
+        if depth > MAX_DEPTH {
+            return self.fail(Kind::TooDeep);
+        }
+        self.elements(|scan| scan.value(depth).map(drop))
+    }
+
+    /// Scans `[...]`, calling `element` for each of its elements.
+    fn elements(&mut self, mut element: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        self.expect(b'[')?;
+        self.put(b'[');
+        self.skip_whitespace();
+        if self.peek() == Some(b']') {
+            self.pos += 1;
+            self.put(b']');
+            return Ok(());
+        }
+        loop {
+            element(self)?;
+            self.skip_whitespace();
+            match self.peek() {
+                Some(b',') => self.put(b','),
+                Some(b']') => break,
+                _ => return self.unexpected(),
+            }
+            self.pos += 1;
+            self.skip_whitespace();
+        }
+        self.pos += 1;
+        self.put(b']');
+        Ok(())
+    }
+
+    fn set(&mut self, order: Order, scalar: fn(&mut Self) -> Result<()>) -> Result<()> {
+        let base = self.members.len();
+        let mut in_order = true;
+        let start = self.at + 1;
+        self.elements(|scan| {
+            let start = scan.at;
+            scalar(scan)?;
+            let member = Member::element(start..scan.at);
+            if in_order && scan.members.len() > base {
+                let last = &scan.members[scan.members.len() - 1];
+                in_order = last.compare(&member, scan.plain, order).is_le();
+            }
+            scan.members.push(member);
+            Ok(())
+        })?;
+        if !in_order {
+            sort_members(&mut self.members[base..], self.plain, order)?;
+            self.apply_order(base, start, b']');
+        }
+        self.members.truncate(base);
+        Ok(())
+    }
+
+    /// Rewrites the members written since `start` in the order they have on the stack from `base` on.
+    fn apply_order(&mut self, base: usize, start: usize, close: u8) {
+        self.reorder.clear();
+        for member in &self.members[base..] {
+            self.reorder.extend_from_slice(&self.plain[member.text()]);
+            self.reorder.push(b',');
+        }
+        self.plain[start..self.at].copy_from_slice(self.reorder);
+        self.plain[self.at - 1] = close;
+    }
+
+    /// Copies string contents canonically, from after the opening quote to after the closing one. Returns
+    /// whether the output holds an escape sequence.
+    fn copy_string(&mut self) -> Result<bool> {
+        let mut escaped = false;
+        loop {
+            self.copy_plain_run();
+            match self.peek() {
+                Some(b'"') => {
+                    self.pos += 1;
+                    return Ok(escaped);
+                }
+                Some(b'\\') => {
+                    let (decoded, next) = decode_escape(self.input, self.pos)?;
+                    self.pos = next;
+                    escaped |= self.put_char(decoded);
+                }
+                Some(_) => return self.fail(Kind::ControlCharacter),
+                None => return self.fail(Kind::Truncated),
+            }
+        }
+    }
+
+    /// Copies up to the next quote, backslash or control character.
+    #[inline(always)]
+    fn copy_plain_run(&mut self) {
+        let (input, mut pos, mut at) = (self.input, self.pos, self.at);
+        loop {
+            let Some(chunk) = input.get(pos..).and_then(<[u8]>::first_chunk::<8>) else {
+                break;
+            };
+            self.plain[at..at + 8].copy_from_slice(chunk);
+            let run = plain_run(u64::from_le_bytes(*chunk));
+            pos += run;
+            at += run;
+            if run < 8 {
+                (self.pos, self.at) = (pos, at);
+                return;
+            }
+            while let Some(block) = input.get(pos..).and_then(<[u8]>::first_chunk::<32>) {
+                if !is_plain_block(block) {
+                    break;
+                }
+                self.plain[at..at + 32].copy_from_slice(block);
+                pos += 32;
+                at += 32;
+            }
+        }
+        let end = super::text::next_special(input, pos);
+        self.plain[at..at + end - pos].copy_from_slice(&input[pos..end]);
+        (self.pos, self.at) = (end, at + end - pos);
+    }
+
+    /// Writes a character inside a string; says whether as an escape sequence.
+    fn put_char(&mut self, decoded: char) -> bool {
+        let escape = u8::try_from(u32::from(decoded)).ok().and_then(canonical_escape);
+        match escape {
+            Some((bytes, len)) => self.write(&bytes[..len]),
+            None => self.write(decoded.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        escape.is_some()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.plain[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
+    }
+
+    fn put(&mut self, byte: u8) {
+        self.plain[self.at] = byte;
+        self.at += 1;
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.input.get(self.pos).copied()
+    }
+
+    pub(super) fn skip_whitespace(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.pos += 1;
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        if self.peek() == Some(byte) {
+            self.pos += 1;
+            return Ok(());
+        }
+        self.unexpected()
+    }
+
+    fn expect_literal(&mut self, text: &[u8]) -> Result<()> {
+        for byte in text {
+            self.expect(*byte)?;
+        }
+        Ok(())
+    }
+
+    fn unexpected<T>(&self) -> Result<T> {
+        self.fail(if self.pos < self.input.len() {
+            Kind::Unexpected
+        } else {
+            Kind::Truncated
+        })
+    }
+
+    #[cold]
+    fn fail<T>(&self, kind: Kind) -> Result<T> {
+        Err(TranscodeError::new(kind, self.pos))
+    }
+}
