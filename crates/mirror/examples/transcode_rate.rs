@@ -69,27 +69,63 @@ fn report(what: &str, round: u32, start: Instant, bytes: usize, lines: usize) {
 
 fn line(random: &mut Random, n: u64) -> String {
     let mut attributes = vec![
-        format!(r#""pk":{{"S":"CUSTOMER#{:016x}"}}"#, n / 10 * 0x9E37_79B9_7F4A),
-        format!(r#""sk":{{"S":"ORDER#{:06}#2026-03-{:02}"}}"#, n % 10, 1 + n % 28),
-        format!(r#""amount":{{"N":"{}.{:02}"}}"#, random.below(9000), random.below(100)),
-        format!(r#""status":{{"S":"{}"}}"#, random.pick(&["PENDING", "PAID", "SHIPPED"])),
-        format!(r#""createdAt":{{"S":"2026-05-04T03:02:01.{:03}Z"}}"#, random.below(1000)),
-        format!(r#""email":{{"S":"{}{}@example.com"}}"#, random.pick(&WORDS), random.below(10_000)),
+        format!(
+            r#""pk":{{"S":"CUSTOMER#{:016x}"}}"#,
+            n / 10 * 0x9E37_79B9_7F4A
+        ),
+        format!(
+            r#""sk":{{"S":"ORDER#{:06}#2026-03-{:02}"}}"#,
+            n % 10,
+            1 + n % 28
+        ),
+        format!(
+            r#""amount":{{"N":"{}.{:02}"}}"#,
+            random.below(9000),
+            random.below(100)
+        ),
+        format!(
+            r#""status":{{"S":"{}"}}"#,
+            random.pick(&["PENDING", "PAID", "SHIPPED"])
+        ),
+        format!(
+            r#""createdAt":{{"S":"2026-05-04T03:02:01.{:03}Z"}}"#,
+            random.below(1000)
+        ),
+        format!(
+            r#""email":{{"S":"{}{}@example.com"}}"#,
+            random.pick(&WORDS),
+            random.below(10_000)
+        ),
         format!(r#""priority":{{"BOOL":{}}}"#, random.below(5) == 0),
         if random.below(10) < 7 {
             r#""coupon":{"NULL":true}"#.to_owned()
         } else {
             format!(r#""coupon":{{"S":"X-{}"}}"#, random.below(1000))
         },
-        format!(r#""tags":{{"SS":["{}","{}{}"]}}"#, random.pick(&WORDS), random.pick(&WORDS), random.below(10)),
+        format!(
+            r#""tags":{{"SS":["{}","{}{}"]}}"#,
+            random.pick(&WORDS),
+            random.pick(&WORDS),
+            random.below(10)
+        ),
         format!(
             r#""address":{{"M":{{"city":{{"S":"{}"}},"zip":{{"S":"{:05}"}},"geo":{{"M":{{"lat":{{"N":"{}.{:06}"}},"lon":{{"N":"-{}.{:06}"}}}}}}}}}}"#,
-            random.pick(&CITIES), random.below(100_000), random.below(90), random.below(1_000_000),
-            random.below(180), random.below(1_000_000)
+            random.pick(&CITIES),
+            random.below(100_000),
+            random.below(90),
+            random.below(1_000_000),
+            random.below(180),
+            random.below(1_000_000)
         ),
         order_lines(random),
-        format!(r#""channel":{{"S":"{}"}}"#, random.pick(&["web", "ios", "store"])),
-        format!(r#""ttl":{{"N":"{}"}}"#, 1_790_000_000 + random.below(30_000_000)),
+        format!(
+            r#""channel":{{"S":"{}"}}"#,
+            random.pick(&["web", "ios", "store"])
+        ),
+        format!(
+            r#""ttl":{{"N":"{}"}}"#,
+            1_790_000_000 + random.below(30_000_000)
+        ),
         note(random),
     ];
     if random.below(10) < 3 {

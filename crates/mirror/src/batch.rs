@@ -44,10 +44,20 @@ pub struct Batch {
 impl BatchColumn {
     fn new(column_type: &ColumnType) -> Self {
         let data = match column_type.scalar.width() {
-            None => ColumnData::Strings { bytes: Vec::new(), ends: Vec::new() },
-            Some(width) => ColumnData::Fixed { width, bytes: Vec::new() },
+            None => ColumnData::Strings {
+                bytes: Vec::new(),
+                ends: Vec::new(),
+            },
+            Some(width) => ColumnData::Fixed {
+                width,
+                bytes: Vec::new(),
+            },
         };
-        Self { data, nulls: Vec::new(), has_nulls: false }
+        Self {
+            data,
+            nulls: Vec::new(),
+            has_nulls: false,
+        }
     }
 
     /// Appends NULL, or "missing" for a column that is not nullable.
@@ -77,6 +87,20 @@ impl BatchColumn {
         }
     }
 
+    /// Appends a text that `write` appends to the bytes it is given. If it fails half-way the column is left
+    /// uneven, and [`Batch::truncate`] makes it even again.
+    pub fn push_text_with<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if let ColumnData::Strings { bytes, ends } = &mut self.data {
+            write(bytes)?;
+            ends.push(bytes.len());
+            self.nulls.push(0);
+        }
+        Ok(())
+    }
+
     /// The text of row `row`; empty for a column of fixed width.
     pub fn text(&self, row: usize) -> &[u8] {
         match &self.data {
@@ -96,6 +120,9 @@ impl BatchColumn {
             }
             ColumnData::Fixed { width, bytes } => bytes.truncate(rows * *width),
         }
+        if self.has_nulls && self.nulls[rows.min(self.nulls.len())..].contains(&1) {
+            self.has_nulls = self.nulls[..rows].contains(&1);
+        }
         self.nulls.truncate(rows);
     }
 
@@ -110,10 +137,13 @@ impl BatchColumn {
 impl Batch {
     /// An empty batch for columns of these types.
     pub fn new<'a>(types: impl IntoIterator<Item = &'a ColumnType>) -> Self {
-        Self { columns: types.into_iter().map(BatchColumn::new).collect(), rows: 0 }
+        Self {
+            columns: types.into_iter().map(BatchColumn::new).collect(),
+            rows: 0,
+        }
     }
 
-    /// Drops everything after row `rows`, half-written columns included.
+    /// Drops everything after row `rows`, half-written columns included. Memory is kept.
     pub fn truncate(&mut self, rows: usize) {
         for column in &mut self.columns {
             column.truncate(rows);
@@ -124,9 +154,6 @@ impl Batch {
     /// Empties the batch and keeps its memory.
     pub fn clear(&mut self) {
         self.truncate(0);
-        for column in &mut self.columns {
-            column.has_nulls = false;
-        }
     }
 
     /// Approximate bytes on the wire.
@@ -134,4 +161,3 @@ impl Batch {
         self.columns.iter().map(BatchColumn::bytes).sum()
     }
 }
-

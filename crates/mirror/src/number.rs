@@ -36,9 +36,7 @@ pub fn is_json_number(text: &[u8]) -> bool {
 }
 
 fn digits(text: &[u8]) -> usize {
-    text.iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count()
+    text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// A decimal number equal to `0.d1d2d3… × 10^point`, borrowed from its text. Zero has no digits.
@@ -138,9 +136,7 @@ impl<'a> Decimal<'a> {
         let mut magnitude = 0_u128;
         let padded = self.digits().chain(std::iter::repeat(0));
         for digit in padded.take(usize::try_from(point).unwrap_or(0)) {
-            magnitude = magnitude
-                .checked_mul(10)?
-                .checked_add(u128::from(digit))?;
+            magnitude = magnitude.checked_mul(10)?.checked_add(u128::from(digit))?;
         }
         if self.negative {
             0_i128.checked_sub_unsigned(magnitude)

@@ -139,7 +139,7 @@ impl Transcoder {
     /// Appends one typed value (`{"S":"x"}`) as plain JSON and says what it was.
     pub fn value(&mut self, typed: &[u8], out: &mut Vec<u8>) -> Result<Descriptor, TranscodeError> {
         check_utf8(typed)?;
-        let mut scan = self.start(typed, 0)?;
+        let mut scan = self.start(typed)?;
         scan.skip_whitespace();
         let descriptor = scan.value(1)?;
         scan.skip_whitespace();
@@ -155,26 +155,32 @@ impl Transcoder {
     /// [`Self::attribute`] until the next item.
     pub fn scan_item(&mut self, typed: &[u8]) -> Result<(), TranscodeError> {
         check_utf8(typed)?;
-        let end = self.scan_at(typed, 0)?;
+        let end = self.scan_at(typed)?;
         self.check_end(typed, end)
     }
 
     /// Like [`Self::scan_item`], for a line of an export file: `{"Item":{...}}`. One pass if the line looks
-    /// like AWS's. Returns where in the line the item is.
+    /// like AWS's. Returns where in the line the item
+    /// is.
     pub fn scan_export_line(&mut self, line: &[u8]) -> Result<Range<usize>, TranscodeError> {
         const OPENING: &[u8] = b"{\"Item\":";
         check_utf8(line)?;
         if line.starts_with(OPENING) {
             let start = OPENING.len();
-            let end = self.scan_at(line, start)?;
+            let end = start
+                + self
+                    .scan_at(&line[start..])
+                    .map_err(|error| error.behind(start))?;
             if line[end..].trim_ascii_end() == b"}" {
                 return Ok(start..end);
             }
         }
         // White space, or members beside Item.
         let item = export_line_item(line)?;
-        let end = self.scan_at(&line[..item.end], item.start)?;
-        self.check_end(&line[..item.end], end)?;
+        let typed = &line[item.clone()];
+        let behind = |error: TranscodeError| error.behind(item.start);
+        let end = self.scan_at(typed).map_err(behind)?;
+        self.check_end(typed, end).map_err(behind)?;
         Ok(item)
     }
 
@@ -209,9 +215,9 @@ impl Transcoder {
         Some((value, member.typed()))
     }
 
-    /// Scans the map that starts at `from`; returns where it ends.
-    fn scan_at(&mut self, input: &[u8], from: usize) -> Result<usize, TranscodeError> {
-        let mut scan = self.start(input, from)?;
+    /// Scans the map that `input` starts with; returns where it ends.
+    fn scan_at(&mut self, input: &[u8]) -> Result<usize, TranscodeError> {
+        let mut scan = self.start(input)?;
         let outcome = scan.item();
         let (end, len) = (scan.pos, scan.at);
         match outcome {
@@ -227,7 +233,7 @@ impl Transcoder {
         }
     }
 
-    fn start<'a>(&'a mut self, input: &'a [u8], from: usize) -> Result<Scan<'a>, TranscodeError> {
+    fn start<'a>(&'a mut self, input: &'a [u8]) -> Result<Scan<'a>, TranscodeError> {
         self.forget();
         if input.len() > MAX_INPUT {
             return Err(TranscodeError::new(TranscodeErrorKind::TooLong, MAX_INPUT));
@@ -237,7 +243,7 @@ impl Transcoder {
         }
         Ok(Scan {
             input,
-            pos: from,
+            pos: 0,
             plain: &mut self.plain,
             at: 0,
             members: &mut self.members,

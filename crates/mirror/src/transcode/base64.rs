@@ -23,6 +23,7 @@ pub(super) fn is_base64(text: &[u8]) -> bool {
         [body @ .., b'='] => (body, b"AEIMQUYcgkosw048"),
         body => (body, b""),
     };
-    let last_fits = last_allowed.is_empty() || body.last().is_some_and(|c| last_allowed.contains(c));
+    let last_fits =
+        last_allowed.is_empty() || body.last().is_some_and(|c| last_allowed.contains(c));
     last_fits && body.iter().all(|byte| ALPHABET[usize::from(*byte)] == 1)
 }

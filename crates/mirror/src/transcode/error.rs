@@ -51,6 +51,14 @@ impl TranscodeError {
     pub(super) fn new(kind: TranscodeErrorKind, at: usize) -> Self {
         Self { kind, at }
     }
+
+    /// The same error in an input with `bytes` more bytes in front.
+    pub(super) fn behind(self, bytes: usize) -> Self {
+        Self {
+            kind: self.kind,
+            at: self.at + bytes,
+        }
+    }
 }
 
 impl fmt::Display for TranscodeError {

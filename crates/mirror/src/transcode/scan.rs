@@ -331,10 +331,7 @@ impl Scan<'_> {
     #[inline(always)]
     fn copy_plain_run(&mut self) {
         let (input, mut pos, mut at) = (self.input, self.pos, self.at);
-        loop {
-            let Some(chunk) = input.get(pos..).and_then(<[u8]>::first_chunk::<8>) else {
-                break;
-            };
+        while let Some(chunk) = input.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
             self.plain[at..at + 8].copy_from_slice(chunk);
             let run = plain_run(u64::from_le_bytes(*chunk));
             pos += run;
@@ -359,7 +356,9 @@ impl Scan<'_> {
 
     /// Writes a character inside a string; says whether as an escape sequence.
     fn put_char(&mut self, decoded: char) -> bool {
-        let escape = u8::try_from(u32::from(decoded)).ok().and_then(canonical_escape);
+        let escape = u8::try_from(u32::from(decoded))
+            .ok()
+            .and_then(canonical_escape);
         match escape {
             Some((bytes, len)) => self.write(&bytes[..len]),
             None => self.write(decoded.encode_utf8(&mut [0; 4]).as_bytes()),
