@@ -127,7 +127,7 @@ impl<'a> Report<'a> {
         label: String,
         help: String,
     ) {
-        if self.found.len() < MAX_PER_FILE {
+        if !self.is_full() {
             self.found.push(Diagnostic {
                 code,
                 severity,
@@ -138,6 +138,11 @@ impl<'a> Report<'a> {
                 help: (!help.is_empty()).then_some(help),
             });
         }
+    }
+
+    /// Whether further mistakes would be dropped.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_PER_FILE
     }
 
     /// The mistakes from top to bottom.

@@ -184,10 +184,14 @@ fn quoted(text: &str) -> String {
     out
 }
 
+/// No reference is longer; a bound keeps hostile text from being scanned again and again.
+const MAX_REFERENCE: usize = 1024;
+
 /// The byte of the `}}` that closes the `{{` at `open`, looking past quoted strings and not past the
 /// end of the line.
 pub(crate) fn closing_braces(text: &str, open: usize) -> Option<usize> {
     let bytes = text.as_bytes();
+    let bytes = &bytes[..bytes.len().min(open + MAX_REFERENCE)];
     let mut at = open + 2;
     let mut quote = None;
     while at < bytes.len() {
@@ -196,6 +200,7 @@ pub(crate) fn closing_braces(text: &str, open: usize) -> Option<usize> {
             (Some(_), b'\\') => at += 1,
             (Some(q), b) if b == q => quote = None,
             (None, b @ (b'"' | b'\'')) => quote = Some(b),
+            (None, b'{') if bytes.get(at + 1) == Some(&b'{') => return None,
             (None, b'}') if bytes.get(at + 1) == Some(&b'}') => return Some(at),
             _ => {}
         }

@@ -1,0 +1,462 @@
+//! Text to instructions: lines, tokens, comments, quotes and indented blocks.
+//!
+//! Knows which instructions exist and whether they take a line or a block; not what they mean.
+
+use std::ops::Range;
+
+use crate::commands::{self, FileKind, Meaning, Shape};
+use crate::diagnostic::Report;
+use crate::model::Spanned;
+use crate::secret_ref::closing_braces;
+use crate::suggest::nearest;
+
+/// One instruction of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Instruction<'t> {
+    /// Its name in upper case, an older spelling replaced by today's.
+    pub(crate) name: &'static str,
+    /// Where the name stands.
+    pub(crate) name_span: Range<usize>,
+    /// From the name to the end of the line's last token.
+    pub(crate) line_span: Range<usize>,
+    pub(crate) body: Body<'t>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Body<'t> {
+    /// The tokens after the name, with their quotes.
+    Line(Vec<Spanned<&'t str>>),
+    /// The lines after `NAME >`, as a range of the file.
+    Block(Range<usize>),
+}
+
+/// What a file's instructions are, besides those that were read.
+#[derive(Debug)]
+pub(crate) struct Instructions<'t> {
+    pub(crate) list: Vec<Instruction<'t>>,
+    /// Instructions of other kinds of connections: `KAFKA_TOPIC`.
+    pub(crate) foreign: Vec<Spanned<String>>,
+}
+
+impl<'t> Instruction<'t> {
+    /// The value on the line: tokens joined by single spaces, the quotes around the whole removed.
+    pub(crate) fn value(&self) -> Spanned<String> {
+        let Body::Line(tokens) = &self.body else {
+            return Spanned::new(String::new(), self.name_span.clone());
+        };
+        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else {
+            return Spanned::new(String::new(), self.name_span.clone());
+        };
+        let mut joined = String::new();
+        let mut end = first.span.start;
+        for token in tokens {
+            if token.span.start > end {
+                joined.push(' ');
+            }
+            joined.push_str(token.value);
+            end = token.span.end;
+        }
+        let span = first.span.start..last.span.end;
+        match unquote(&joined) {
+            Some(inner) => Spanned::new(inner.to_owned(), span.start + 1..span.end - 1),
+            None => Spanned::new(joined, span),
+        }
+    }
+
+    /// The tokens on the line, each without its quotes.
+    pub(crate) fn arguments(&self) -> Vec<Spanned<&'t str>> {
+        let Body::Line(tokens) = &self.body else {
+            return Vec::new();
+        };
+        let strip = |token: &Spanned<&'t str>| match unquote(token.value) {
+            Some(inner) => Spanned::new(inner, token.span.start + 1..token.span.end - 1),
+            None => token.clone(),
+        };
+        tokens.iter().map(strip).collect()
+    }
+
+    /// The value as text, whether it stands on the line or in a block.
+    pub(crate) fn text(&self, file: &str) -> String {
+        match &self.body {
+            Body::Line(_) => self.value().value,
+            Body::Block(range) => dedent(&file[range.clone()]),
+        }
+    }
+}
+
+fn unquote(text: &str) -> Option<&str> {
+    let is_quote = |b: u8| matches!(b, b'"' | b'\'');
+    let bytes = text.as_bytes();
+    let quoted = bytes.len() >= 2 && is_quote(bytes[0]) && is_quote(bytes[bytes.len() - 1]);
+    quoted.then(|| &text[1..text.len() - 1])
+}
+
+/// A block's text without the indentation its lines share and without empty lines around it.
+pub(crate) fn dedent(block: &str) -> String {
+    let lines: Vec<&str> = block.lines().map(str::trim_end).collect();
+    let indent_of = |line: &&str| line.len() - line.trim_start_matches([' ', '\t']).len();
+    let shared = lines
+        .iter()
+        .filter(|line| !line.is_empty())
+        .map(indent_of)
+        .min()
+        .unwrap_or(0);
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.get(shared..).unwrap_or_default())
+        .collect();
+    let first = lines
+        .iter()
+        .position(|line| !line.is_empty())
+        .unwrap_or(lines.len());
+    let last = lines
+        .iter()
+        .rposition(|line| !line.is_empty())
+        .map_or(first, |at| at + 1);
+    lines[first..last].join("\n")
+}
+
+/// Splits a file into its instructions.
+pub(crate) fn read<'t>(text: &'t str, kind: FileKind, report: &mut Report<'_>) -> Instructions<'t> {
+    let lines = split_lines(text);
+    let mut reader = Reader {
+        text,
+        kind,
+        lines,
+        at: 0,
+        report,
+    };
+    let mut found = Instructions {
+        list: Vec::new(),
+        foreign: Vec::new(),
+    };
+    let mut after_unknown = false;
+    while let Some(line) = reader.next_line() {
+        if reader.report.is_full() {
+            break;
+        }
+        let tokens = reader.tokens(&line);
+        let Some((word, arguments)) = tokens.split_first() else {
+            continue;
+        };
+        let indented = text[line.clone()].starts_with([' ', '\t']);
+        let meaning = commands::lookup(kind, word.value);
+        if meaning.is_none() && indented && after_unknown {
+            continue;
+        }
+        after_unknown = meaning.is_none();
+        reader.instruction(word, arguments, meaning, &mut found);
+    }
+    found
+}
+
+/// Removes instructions that stand in the list twice, except the repeatable ones, and reports them.
+pub(crate) fn drop_repeated(
+    list: &mut Vec<Instruction<'_>>,
+    repeatable: &[&str],
+    report: &mut Report<'_>,
+) {
+    let mut seen: Vec<&str> = Vec::new();
+    list.retain(|instruction| {
+        let name = instruction.name;
+        let repeated = seen.contains(&name) && !repeatable.contains(&name);
+        if repeated {
+            report.error(
+                "duplicate-instruction",
+                &instruction.name_span,
+                format!("{name} is given twice"),
+                "the first one counts",
+                format!("keep one {name}"),
+            );
+        } else {
+            seen.push(name);
+        }
+        !repeated
+    });
+}
+
+struct Reader<'t, 'r, 'p> {
+    text: &'t str,
+    kind: FileKind,
+    lines: Vec<Range<usize>>,
+    at: usize,
+    report: &'r mut Report<'p>,
+}
+
+impl<'t> Reader<'t, '_, '_> {
+    fn next_line(&mut self) -> Option<Range<usize>> {
+        let line = self.lines.get(self.at)?.clone();
+        self.at += 1;
+        Some(line)
+    }
+
+    fn tokens(&mut self, line: &Range<usize>) -> Vec<Spanned<&'t str>> {
+        let (tokens, unclosed) = tokenise(&self.text[line.clone()], line.start);
+        if let Some(at) = unclosed {
+            self.report.error(
+                "quote-not-closed",
+                &(at..at + 1),
+                "a quote is not closed",
+                "opened here",
+                "close it on the same line, or remove it",
+            );
+        }
+        tokens
+    }
+
+    fn instruction(
+        &mut self,
+        word: &Spanned<&'t str>,
+        arguments: &[Spanned<&'t str>],
+        meaning: Option<Meaning>,
+        found: &mut Instructions<'t>,
+    ) {
+        let block = arguments.first().is_some_and(|token| token.value == ">");
+        let line_end = arguments
+            .last()
+            .map_or(word.span.end, |token| token.span.end);
+        match meaning {
+            Some(Meaning::Use(name, shape)) => {
+                let body = self.body(name, &word.span, shape, arguments, block);
+                let line_span = word.span.start..line_end;
+                let name_span = word.span.clone();
+                found.list.push(Instruction {
+                    name,
+                    name_span,
+                    line_span,
+                    body,
+                });
+                return;
+            }
+            Some(Meaning::Foreign) => {
+                found
+                    .foreign
+                    .push(Spanned::new(word.to_ascii_uppercase(), word.span.clone()));
+            }
+            Some(Meaning::Ignored) => self.report.warning(
+                "instruction-ignored",
+                &word.span,
+                format!("{} has no effect", word.to_ascii_uppercase()),
+                "ignored",
+                "remove the line",
+            ),
+            Some(Meaning::Refused(help)) => self.report.error(
+                "instruction-not-supported",
+                &word.span,
+                format!("{} is not supported", word.to_ascii_uppercase()),
+                "",
+                help,
+            ),
+            None => unknown_instruction(self.kind, word, self.report),
+        }
+        if block {
+            self.block();
+        }
+    }
+
+    /// The lines up to the next instruction that starts at the beginning of a line.
+    fn block(&mut self) -> Range<usize> {
+        let start = self
+            .lines
+            .get(self.at)
+            .map_or(self.text.len(), |line| line.start);
+        let mut end = start;
+        while let Some(line) = self.lines.get(self.at) {
+            if starts_instruction(&self.text[line.clone()], self.kind) {
+                break;
+            }
+            end = line.end;
+            self.at += 1;
+        }
+        start..end
+    }
+
+    fn body(
+        &mut self,
+        name: &'static str,
+        name_span: &Range<usize>,
+        shape: Shape,
+        arguments: &[Spanned<&'t str>],
+        block: bool,
+    ) -> Body<'t> {
+        if block {
+            return self.block_body(name, shape, arguments);
+        }
+        let continued =
+            arguments.is_empty() && shape != Shape::Line && self.indented_line_follows();
+        if shape == Shape::Block || continued {
+            let marked = arguments.first().zip(arguments.last());
+            let span = marked.map(|(first, last)| first.span.start..last.span.end);
+            if continued || span.is_some() {
+                self.report.error(
+                    "block-expected",
+                    span.as_ref().unwrap_or(name_span),
+                    format!("{name} needs its text in an indented block"),
+                    "",
+                    format!("write `{name} >` and put the text on the following lines, indented"),
+                );
+            }
+            return match span {
+                Some(span) => Body::Block(span),
+                None if continued => Body::Block(self.block()),
+                None => Body::Block(name_span.end..name_span.end),
+            };
+        }
+        Body::Line(arguments.to_vec())
+    }
+
+    fn block_body(
+        &mut self,
+        name: &'static str,
+        shape: Shape,
+        arguments: &[Spanned<&'t str>],
+    ) -> Body<'t> {
+        let marker = arguments[0].span.clone();
+        if let Some((first, last)) = arguments.get(1).zip(arguments.last()) {
+            self.report.error(
+                "text-after-block-marker",
+                &(first.span.start..last.span.end),
+                format!("text follows `{name} >` on the same line"),
+                "not part of the block",
+                "move it to the next line and indent it",
+            );
+        }
+        let block = self.block();
+        if shape != Shape::Line {
+            return Body::Block(block);
+        }
+        self.report.error(
+            "block-not-allowed",
+            &marker,
+            format!("{name} takes its value on the same line"),
+            "starts a block",
+            format!("write `{name}` and the value on one line"),
+        );
+        let mut tokens = Vec::new();
+        for line in split_lines(&self.text[block.clone()]) {
+            let line = block.start + line.start..block.start + line.end;
+            tokens.extend(tokenise(&self.text[line.clone()], line.start).0);
+        }
+        Body::Line(tokens)
+    }
+
+    fn indented_line_follows(&self) -> bool {
+        let rest = self.lines.get(self.at..).unwrap_or_default();
+        let mut texts = rest.iter().map(|line| &self.text[line.clone()]);
+        let next = texts.find(|line| !line.trim().is_empty());
+        next.is_some_and(|line| line.starts_with([' ', '\t']))
+    }
+}
+
+pub(crate) fn unknown_instruction(kind: FileKind, word: &Spanned<&str>, report: &mut Report<'_>) {
+    let shown: String = word.chars().take(60).collect();
+    let suggestion = nearest(word, commands::names(kind));
+    let help = match suggestion {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "see the list of instructions, or indent the line if it belongs to the block above"
+            .to_owned(),
+    };
+    report.error(
+        "unknown-instruction",
+        &word.span,
+        format!(
+            "`{shown}` is not an instruction of a .{} file",
+            kind.extension()
+        ),
+        "unknown instruction",
+        help,
+    );
+}
+
+/// Whether a line ends a block: not indented, and its first word is an instruction.
+fn starts_instruction(line: &str, kind: FileKind) -> bool {
+    if line.starts_with([' ', '\t']) {
+        return false;
+    }
+    let word = line.split([' ', '\t', '#']).next().unwrap_or_default();
+    commands::lookup(kind, word).is_some()
+}
+
+/// The lines of a text, without their ends and without a byte order mark.
+fn split_lines(text: &str) -> Vec<Range<usize>> {
+    let mut start = if text.starts_with('\u{feff}') {
+        '\u{feff}'.len_utf8()
+    } else {
+        0
+    };
+    let mut lines = Vec::new();
+    while start < text.len() {
+        let rest = &text[start..];
+        let length = rest.find('\n').unwrap_or(rest.len());
+        let line = &rest[..length];
+        lines.push(start..start + line.strip_suffix('\r').unwrap_or(line).len());
+        start += length + 1;
+    }
+    lines
+}
+
+/// Splits a line at white space, as a shell would, but keeps the quotes; `#` starts a comment.
+///
+/// `{{ ... }}` is never split. Also gives the place of a quote that is not closed; the token then
+/// starts after it.
+fn tokenise(line: &str, base: usize) -> (Vec<Spanned<&str>>, Option<usize>) {
+    let bytes = line.as_bytes();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b' ' | b'\t' | b'\r' => at += 1,
+            b'#' => break,
+            quote @ (b'"' | b'\'') => {
+                let Some(end) = quoted_end(line, at + 1, quote) else {
+                    let rest = line[at + 1..].trim_end();
+                    if !rest.is_empty() {
+                        let start = base + at + 1;
+                        tokens.push(Spanned::new(rest, start..start + rest.len()));
+                    }
+                    return (tokens, Some(base + at));
+                };
+                tokens.push(Spanned::new(&line[at..end], base + at..base + end));
+                at = end;
+            }
+            _ => {
+                let end = word_end(line, at);
+                tokens.push(Spanned::new(&line[at..end], base + at..base + end));
+                at = end;
+            }
+        }
+    }
+    (tokens, None)
+}
+
+/// The byte after the closing quote.
+fn quoted_end(line: &str, start: usize, quote: u8) -> Option<usize> {
+    let bytes = line.as_bytes();
+    let mut at = start;
+    while at < bytes.len() {
+        if bytes[at] == quote {
+            return Some(at + 1);
+        }
+        at = past_braces(line, at).unwrap_or(at + 1);
+    }
+    None
+}
+
+/// The byte after a word that starts at `start`.
+fn word_end(line: &str, start: usize) -> usize {
+    let bytes = line.as_bytes();
+    let mut at = start;
+    while at < bytes.len() && !matches!(bytes[at], b' ' | b'\t' | b'\r' | b'#') {
+        at = past_braces(line, at).unwrap_or(at + 1);
+    }
+    at
+}
+
+/// The byte after the `}}` that belongs to a `{{` at `at`.
+fn past_braces(line: &str, at: usize) -> Option<usize> {
+    line.as_bytes()[at..]
+        .starts_with(b"{{")
+        .then(|| closing_braces(line, at))
+        .flatten()
+        .map(|end| end + 2)
+}
