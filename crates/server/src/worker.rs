@@ -6,14 +6,23 @@ use mirror::clock::Clock;
 use mirror::plan::MirrorPlan;
 use mirror::sink::Sink;
 use mirror::source::{SourceSpec, Sources};
-use mirror::status::StatusReport;
 use mirror::store::Store;
 use mirror::table::TableDescription;
 
 pub use settings::WorkerSettings;
 pub use supervisor::Supervisor;
 
+mod backoff;
+mod board;
+mod export_phase;
+mod file_loader;
+mod mirror_worker;
+mod prepare;
+mod retry;
 mod settings;
+mod shard_task;
+mod stream_batch;
+mod stream_phase;
 mod supervisor;
 
 /// What a worker needs to know about its mirror.

@@ -17,6 +17,11 @@ pub struct WorkerSettings {
     pub poll_min_ms: u64,
     /// Longest pause between two GetRecords of an idle shard, milliseconds.
     pub poll_idle_max_ms: u64,
+    /// Shortest time between two inserts of changes into one table, milliseconds; the first change after a quiet
+    /// time waits for nothing.
+    pub linger_ms: u64,
+    /// Pause before a new export is asked for after AWS gave one up, milliseconds; doubles up to 6 hours.
+    pub export_retry_ms: u64,
     /// Pages of stream records in memory at once, over all shards of a mirror.
     pub pages_in_flight: usize,
     /// First pause after a failure, milliseconds; doubles up to `retry_max_ms`.
@@ -36,6 +41,8 @@ impl Default for WorkerSettings {
             discovery_ms: 30_000,
             poll_min_ms: 200,
             poll_idle_max_ms: 2_000,
+            linger_ms: 100,
+            export_retry_ms: 5 * 60 * 1000,
             pages_in_flight: 16,
             retry_min_ms: 200,
             retry_max_ms: 30_000,

@@ -1,0 +1,143 @@
+//! Makes sure that a table can be mirrored, switching on what is off and may be switched on.
+
+use std::sync::Arc;
+
+use mirror::checks::{self, Refusal};
+use mirror::error::{Error, ErrorKind};
+use mirror::source::{Source, SourceSpec};
+use mirror::table::TableDescription;
+
+use super::board::next_action;
+use super::{PrepareError, PreparedTable, WorkerPorts, WorkerSettings};
+
+/// Milliseconds between two looks at a table that is switching something on.
+const ENABLE_POLL_MS: u64 = 500;
+
+/// Connects and describes; changes nothing.
+pub(crate) async fn inspect(ports: &WorkerPorts, settings: &WorkerSettings, spec: &SourceSpec) -> Result<TableDescription, PrepareError> {
+    let source = connect(ports, spec).await?;
+    let table = describe(source.as_ref(), spec).await?;
+    refuse(&table, settings)?;
+    Ok(table)
+}
+
+/// Connects, describes, switches on PITR and stream if they are off, and checks again.
+pub(crate) async fn prepare(ports: &WorkerPorts, settings: &WorkerSettings, spec: &SourceSpec) -> Result<PreparedTable, PrepareError> {
+    let source = connect(ports, spec).await?;
+    let mut table = describe(source.as_ref(), spec).await?;
+    refuse(&table, settings).or_else(|refusal| if can_switch_on(refusal.code) { Ok(()) } else { Err(refusal) })?;
+    source.check_bucket().await.map_err(|error| fault("export_bucket", &error))?;
+    let mut notes = Vec::new();
+    if !table.pitr_enabled {
+        let how = wait_until_accepted(ports, settings, async || source.enable_pitr().await).await;
+        how.map_err(|error| cannot_switch_on(&table, settings, &error))?;
+        table = wait_for(ports, settings, source.as_ref(), spec, |table| table.pitr_enabled).await?;
+        notes.push(format!("Point-in-Time Recovery (PITR) was off and has been switched on for table {}.", table.name));
+    }
+    if table.stream.is_none() {
+        let how = wait_until_accepted(ports, settings, async || source.enable_stream().await).await;
+        how.map_err(|error| cannot_switch_on(&table, settings, &error))?;
+        table = wait_for(ports, settings, source.as_ref(), spec, |table| table.stream.is_some() && table.status == "ACTIVE").await?;
+        notes.push(format!(
+            "DynamoDB Streams was off and has been switched on for table {} with NEW_AND_OLD_IMAGES. The export is asked for two minutes later, so that no change falls between stream and export.",
+            table.name
+        ));
+    }
+    refuse(&table, settings)?;
+    Ok(PreparedTable { table, notes })
+}
+
+async fn connect(ports: &WorkerPorts, spec: &SourceSpec) -> Result<Arc<dyn Source>, PrepareError> {
+    let Some(sources) = &ports.sources else {
+        return Err(PrepareError {
+            code: "missing_credentials",
+            message: "The server has no AWS credentials. Start it with them: tb local restart --use-aws-creds".to_owned(),
+        });
+    };
+    sources.connect(spec).await.map_err(|error| fault("unable_to_assume_role", &error))
+}
+
+async fn describe(source: &dyn Source, spec: &SourceSpec) -> Result<TableDescription, PrepareError> {
+    match source.describe_table().await {
+        Ok(table) => Ok(table),
+        Err(error) if error.kind == ErrorKind::TableNotFound => Err(refusal(&checks::table_not_found(&spec.table_arn))),
+        Err(error) => Err(fault("table_not_described", &error)),
+    }
+}
+
+/// Fails with every refusal in one message, coded by the first.
+fn refuse(table: &TableDescription, settings: &WorkerSettings) -> Result<(), PrepareError> {
+    let mut refusals = checks::check_table(table, settings.table_limits);
+    // What we can switch on ourselves comes last, so that its code is only seen alone.
+    refusals.sort_by_key(|refusal| can_switch_on(refusal.code));
+    let Some(first) = refusals.first() else { return Ok(()) };
+    let code = first.code;
+    let texts: Vec<String> = refusals.iter().map(Refusal::text).collect();
+    Err(PrepareError { code, message: texts.join(" ") })
+}
+
+fn can_switch_on(code: &str) -> bool {
+    matches!(code, "pitr_disabled" | "stream_disabled")
+}
+
+fn refusal(refusal: &Refusal) -> PrepareError {
+    PrepareError { code: refusal.code, message: refusal.text() }
+}
+
+fn fault(code: &'static str, error: &Error) -> PrepareError {
+    let code = match error.kind {
+        ErrorKind::CredentialsMissing => "missing_credentials",
+        ErrorKind::RoleRefused => "unable_to_assume_role",
+        _ => code,
+    };
+    PrepareError { code, message: format!("{}. Next: {}.", error.report().trim_end_matches('.'), next_action(&error.kind)) }
+}
+
+/// AWS would not switch something on: the table's refusals say what is off, and AWS's answer says why not.
+fn cannot_switch_on(table: &TableDescription, settings: &WorkerSettings, error: &Error) -> PrepareError {
+    let why = format!("It could not be switched on: {}.", error.report().trim_end_matches('.'));
+    match refuse(table, settings) {
+        Err(refusal) => PrepareError { code: refusal.code, message: format!("{} {why}", refusal.message) },
+        Ok(()) => fault("table_not_described", error),
+    }
+}
+
+async fn wait_until_accepted(
+    ports: &WorkerPorts,
+    settings: &WorkerSettings,
+    call: impl AsyncFn() -> mirror::error::Result<()>,
+) -> mirror::error::Result<()> {
+    let deadline = ports.clock.now_ms() + i64::try_from(settings.enable_timeout_ms).unwrap_or(i64::MAX);
+    loop {
+        match call().await {
+            Err(error) if error.kind.passes() && ports.clock.now_ms() < deadline => ports.clock.sleep_ms(ENABLE_POLL_MS).await,
+            answer => return answer,
+        }
+    }
+}
+
+async fn wait_for(
+    ports: &WorkerPorts,
+    settings: &WorkerSettings,
+    source: &dyn Source,
+    spec: &SourceSpec,
+    done: impl Fn(&TableDescription) -> bool,
+) -> Result<TableDescription, PrepareError> {
+    let deadline = ports.clock.now_ms() + i64::try_from(settings.enable_timeout_ms).unwrap_or(i64::MAX);
+    loop {
+        let described = source.describe_table().await;
+        match described {
+            Ok(table) if done(&table) => return Ok(table),
+            Ok(table) if ports.clock.now_ms() >= deadline => {
+                return refuse(&table, settings).map(|()| table);
+            }
+            Err(error) if !error.kind.passes() || ports.clock.now_ms() >= deadline => {
+                return match error.kind {
+                    ErrorKind::TableNotFound => Err(refusal(&checks::table_not_found(&spec.table_arn))),
+                    _ => Err(fault("table_not_described", &error)),
+                };
+            }
+            Ok(_) | Err(_) => ports.clock.sleep_ms(ENABLE_POLL_MS).await,
+        }
+    }
+}

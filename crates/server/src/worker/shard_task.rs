@@ -1,0 +1,138 @@
+//! Reads one shard, page after page, and hands the pages over. Keeps no progress that matters: whatever it
+//! has read and the follower has not made durable is read again after a restart.
+
+use std::sync::Arc;
+
+use mirror::change::StreamPage;
+use mirror::checkpoint::ShardCheckpoint;
+use mirror::error::{Error, ErrorKind};
+use mirror::sequence_number::SequenceNumber;
+use mirror::source::{ShardPosition, Source};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::backoff::Backoff;
+use super::{WorkerPorts, WorkerSettings};
+
+/// A page with this many records or bytes was cut by AWS's limits (1,000 records, 1 MB): more is waiting, so
+/// ask again at once.
+const FULL_PAGE_RECORDS: usize = 900;
+const FULL_PAGE_BYTES: usize = 700 * 1024;
+
+/// What a reader tells the follower.
+pub(crate) enum ShardEvent {
+    /// A page; `end` is set on the last page of a closed shard. The permit frees the page's memory budget.
+    Page {
+        shard_id: String,
+        page: StreamPage,
+        end: bool,
+        asked_at_ms: i64,
+        permit: OwnedSemaphorePermit,
+    },
+    /// The position had left the stream; the reader went on from the oldest record still there.
+    Trimmed { shard_id: String },
+    /// The shard is no longer there; the reader has ended.
+    Gone { shard_id: String },
+    /// A call failed; it is tried again after a pause.
+    Failed { error: Error },
+    /// A call worked after one had failed.
+    Recovered,
+}
+
+/// A reader of one shard.
+pub(crate) struct ShardTask {
+    pub(crate) ports: WorkerPorts,
+    pub(crate) settings: WorkerSettings,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) stream_arn: String,
+    pub(crate) shard: ShardCheckpoint,
+    pub(crate) pages: Arc<Semaphore>,
+    pub(crate) events: mpsc::Sender<ShardEvent>,
+}
+
+/// The follower has gone away: there is nobody to read for.
+struct Unheard;
+
+impl ShardTask {
+    /// Reads until the shard ends, is gone, or nobody listens.
+    pub(crate) async fn run(self) {
+        let _ = self.read().await;
+    }
+
+    async fn read(self) -> Result<(), Unheard> {
+        let id = &self.shard.shard_id;
+        let mut backoff = Backoff::new(self.settings.retry_min_ms, self.settings.retry_max_ms, id);
+        let mut idle = self.settings.poll_min_ms;
+        let mut position = self.shard.position.clone();
+        let mut from_horizon = position.is_none();
+        let mut iterator: Option<String> = None;
+        let mut failing = false;
+        loop {
+            let Ok(permit) = Arc::clone(&self.pages).acquire_owned().await else { return Ok(()) };
+            let asked_at_ms = self.ports.clock.now_ms();
+            let answer = self.next_page(iterator.take(), from_horizon, position.as_ref()).await;
+            let page = match answer {
+                Ok(page) => page,
+                Err(error) => {
+                    drop(permit);
+                    match error.kind {
+                        // A new iterator from where we are; never loop on the dead one.
+                        ErrorKind::IteratorExpired => continue,
+                        ErrorKind::TrimmedData => {
+                            from_horizon = true;
+                            self.tell(ShardEvent::Trimmed { shard_id: id.clone() }).await?;
+                        }
+                        ErrorKind::ShardNotFound => {
+                            return self.tell(ShardEvent::Gone { shard_id: id.clone() }).await;
+                        }
+                        _ => {
+                            let pause = if error.kind.passes() { backoff.next_ms() } else { backoff.slowest_ms() };
+                            failing = true;
+                            self.tell(ShardEvent::Failed { error }).await?;
+                            self.ports.clock.sleep_ms(pause).await;
+                        }
+                    }
+                    continue;
+                }
+            };
+            if failing {
+                failing = false;
+                backoff.reset();
+                self.tell(ShardEvent::Recovered).await?;
+            }
+            let records = page.records.len();
+            let full = records >= FULL_PAGE_RECORDS || page.buffer.len() >= FULL_PAGE_BYTES;
+            if let Some(last) = page.records.last() {
+                position = Some(last.sequence_number.clone());
+                from_horizon = false;
+            }
+            iterator.clone_from(&page.next_iterator);
+            let end = iterator.is_none();
+            self.tell(ShardEvent::Page { shard_id: id.clone(), page, end, asked_at_ms, permit }).await?;
+            if end {
+                return Ok(());
+            }
+            idle = if records == 0 { (idle * 3 / 2).min(self.settings.poll_idle_max_ms) } else { self.settings.poll_min_ms };
+            if !full {
+                self.ports.clock.sleep_ms(idle).await;
+            }
+        }
+    }
+
+    async fn next_page(&self, iterator: Option<String>, from_horizon: bool, position: Option<&SequenceNumber>) -> mirror::error::Result<StreamPage> {
+        let iterator = match iterator {
+            Some(iterator) => iterator,
+            None => {
+                let from = match position {
+                    Some(position) if !from_horizon => ShardPosition::After(position.clone()),
+                    _ => ShardPosition::TrimHorizon,
+                };
+                self.source.shard_iterator(&self.stream_arn, &self.shard.shard_id, &from).await?
+            }
+        };
+        self.source.get_records(&iterator).await
+    }
+
+    async fn tell(&self, event: ShardEvent) -> Result<(), Unheard> {
+        self.events.send(event).await.map_err(|_| Unheard)
+    }
+}
