@@ -1,0 +1,208 @@
+//! Errors of the SDK, told apart by what the worker does about them.
+//!
+//! An SDK error can hold a whole response, and with it items. Only code, message, status and request id leave
+//! this module; the SDK's own error is dropped here.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use mirror::error::{Error, ErrorKind};
+
+use crate::credentials;
+
+/// AWS's sentences are short; anything longer is a page of HTML from something in between.
+const MAX_MESSAGE_BYTES: usize = 1000;
+
+/// What a call was about: the same code means different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A table, its backups, its stream settings.
+    Table,
+    /// A stream or one of its shards.
+    Stream,
+    /// An export.
+    Export,
+    /// A bucket or an object in it.
+    Object,
+    /// A role session.
+    Role,
+}
+
+/// The cause of an error as text that is safe to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault(String);
+
+impl Fault {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Code, message, HTTP status and request id of a service's answer, or the chain of causes of a call that got none.
+    pub(crate) fn from_sdk<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        let mut text = match error {
+            SdkError::ServiceError(service) => {
+                let code = service.err().code().unwrap_or("no error code");
+                match service.err().message() {
+                    Some(message) => format!("{code}: {}", shortened(message)),
+                    None => code.to_owned(),
+                }
+            }
+            other => shortened(&chain_text(other)).to_owned(),
+        };
+        if let Some(response) = error.raw_response() {
+            let headers = response.headers();
+            let id = headers
+                .get("x-amzn-requestid")
+                .or_else(|| headers.get("x-amz-request-id"));
+            text.push_str(&format!(" (HTTP {}", response.status().as_u16()));
+            if let Some(id) = id {
+                text.push_str(&format!(", request id {}", shortened(id)));
+            }
+            text.push(')');
+        }
+        Self(text)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Fault {}
+
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(MAX_MESSAGE_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// All causes in one line, repetitions left out.
+pub(crate) fn chain_text(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Turns a failed call into an error of the port; `context` says what was being done, and to what.
+pub(crate) fn from_sdk<E>(
+    subject: Subject,
+    context: String,
+    error: &SdkError<E, HttpResponse>,
+) -> Error
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    if let Some(session) = session_failure(error) {
+        return Error::with_source(session.kind.clone(), context, Fault::new(session.report()));
+    }
+    let kind = match error {
+        SdkError::ServiceError(service) => {
+            let status = service.raw().status().as_u16();
+            let code = service.err().code().unwrap_or_default();
+            service_kind(
+                subject,
+                code,
+                service.err().message().unwrap_or_default(),
+                status,
+            )
+        }
+        SdkError::ConstructionFailure(_) => ErrorKind::Permanent,
+        SdkError::ResponseError(response) if response.raw().status().as_u16() == 429 => {
+            ErrorKind::Throttled
+        }
+        // A lost connection, a timeout, or an answer that no service wrote (an HTML page of a proxy).
+        _ => ErrorKind::Unavailable,
+    };
+    Error::with_source(kind, context, Fault::from_sdk(error))
+}
+
+/// A role session that could not be had hides in the causes of whatever call needed it.
+fn session_failure<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    let cause = credentials::credentials_error(error)?;
+    cause.source()?.downcast_ref::<Error>()
+}
+
+/// Whether a new role session may cure the failure.
+pub(crate) fn is_expired_session<E>(error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    let code = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
+        .unwrap_or_default();
+    credentials::names_bad_keys(code) || code == "InvalidToken"
+}
+
+/// What a service's answer means for the worker.
+pub(crate) fn service_kind(subject: Subject, code: &str, message: &str, status: u16) -> ErrorKind {
+    match code {
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
+        | "ProvisionedThroughputExceededException"
+        | "RequestLimitExceeded"
+        | "BandwidthLimitExceeded"
+        | "LimitExceededException"
+        | "SlowDown" => ErrorKind::Throttled,
+        "ExpiredIteratorException" => ErrorKind::IteratorExpired,
+        "TrimmedDataAccessException" => ErrorKind::TrimmedData,
+        "TableNotFoundException" => ErrorKind::TableNotFound,
+        "ResourceNotFoundException" => match subject {
+            Subject::Stream => ErrorKind::ShardNotFound,
+            Subject::Table | Subject::Export => ErrorKind::TableNotFound,
+            Subject::Object | Subject::Role => ErrorKind::Permanent,
+        },
+        // AWS's other spelling of a shard that is gone.
+        "ValidationException"
+            if subject == Subject::Stream
+                && message.contains("Invalid ShardId in ShardIterator") =>
+        {
+            ErrorKind::ShardNotFound
+        }
+        "PointInTimeRecoveryUnavailableException" | "ContinuousBackupsUnavailableException" => {
+            ErrorKind::PitrUnavailable
+        }
+        "ExportConflictException" => ErrorKind::ExportConflict,
+        "NoSuchBucket" | "PermanentRedirect" => ErrorKind::Bucket,
+        // A precondition is only ever the etag of an object that is being resumed.
+        "NoSuchKey" | "PreconditionFailed" | "InvalidRange" => ErrorKind::Corrupt,
+        "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "Forbidden" => {
+            ErrorKind::AccessDenied
+        }
+        "ResourceInUseException"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
+        | "InternalError" => ErrorKind::Unavailable,
+        code if credentials::names_bad_keys(code) || code == "InvalidToken" => {
+            ErrorKind::Unavailable
+        }
+        _ => match status {
+            429 => ErrorKind::Throttled,
+            500.. => ErrorKind::Unavailable,
+            403 if subject == Subject::Object => ErrorKind::AccessDenied,
+            _ => ErrorKind::Permanent,
+        },
+    }
+}

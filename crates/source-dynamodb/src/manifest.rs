@@ -1,0 +1,414 @@
+//! The two manifests of an export: what they say, and whether it can be believed.
+//!
+//! A manifest is hostile input: whoever may write to the bucket may have written it. It is checked against its
+//! own MD5, bounded in size and number of files, and may name only data files of its own export.
+
+use std::io::{BufRead, BufReader, Read};
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use mirror::error::{Error, ErrorKind, Result};
+use mirror::source::{ExportDescription, ExportFile, ExportManifest};
+use serde::Deserialize;
+use tracing::debug;
+
+use crate::convert::epoch_ms;
+use crate::download::{Downloaded, download, spool_failure};
+use crate::export_reader::decode_md5;
+use crate::source::AwsSource;
+
+/// The summary is one line of a dozen members.
+const MAX_SUMMARY_BYTES: u64 = 1024 * 1024;
+/// About 500 bytes a file is twice what AWS writes.
+const MAX_FILES_BYTES: u64 = 512 * 1024 * 1024;
+/// A table of 500 GB has some thousand partitions and a few files for each.
+const MAX_FILES: usize = 1_000_000;
+/// S3 keys have 1,024 bytes at most; the other members of a line are short.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
+
+/// manifest-summary.json, full and incremental.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// The point in time of a full export, the end of the window of an incremental one, milliseconds.
+    pub(crate) export_time_ms: Option<i64>,
+    /// Start of the window of an incremental export, milliseconds; inclusive.
+    pub(crate) from_time_ms: Option<i64>,
+    pub(crate) files_key: String,
+    pub(crate) item_count: u64,
+}
+
+impl Summary {
+    fn is_incremental(&self) -> bool {
+        self.from_time_ms.is_some()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawSummary {
+    export_arn: Option<String>,
+    export_time: Option<String>,
+    export_from_time: Option<String>,
+    export_to_time: Option<String>,
+    export_type: Option<String>,
+    manifest_files_s3_key: Option<String>,
+    item_count: Option<u64>,
+    output_format: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawFile {
+    item_count: Option<u64>,
+    md5_checksum: Option<String>,
+    data_file_s3_key: Option<String>,
+}
+
+/// Where one export keeps its files: `<prefix>AWSDynamoDB/<id>/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Folder {
+    prefix: String,
+    id: String,
+}
+
+impl Folder {
+    /// Reads prefix and id out of the key under which the summary was found.
+    pub(crate) fn of(summary_key: &str, export_arn: &str) -> Result<Self> {
+        let id = export_arn
+            .rsplit('/')
+            .next()
+            .filter(|id| !id.is_empty())
+            .unwrap_or_default();
+        let tail = format!("AWSDynamoDB/{id}/manifest-summary.json");
+        match summary_key.strip_suffix(&tail) {
+            Some(prefix) if !id.is_empty() && (prefix.is_empty() || prefix.ends_with('/')) => {
+                Ok(Self {
+                    prefix: prefix.to_owned(),
+                    id: id.to_owned(),
+                })
+            }
+            _ => Err(corrupt(
+                summary_key,
+                &format!("it is not the manifest of export {export_arn}"),
+            )),
+        }
+    }
+
+    /// Whether `key` lies below this export; incremental exports share one folder for data.
+    fn place(&self, key: &str, incremental: bool) -> Option<Place> {
+        let bare = if incremental {
+            "AWSDynamoDB/data/".to_owned()
+        } else {
+            format!("AWSDynamoDB/{}/", self.id)
+        };
+        if below(key, &format!("{}{bare}", self.prefix)) {
+            return Some(Place::Prefixed);
+        }
+        below(key, &bare).then_some(Place::Bare)
+    }
+}
+
+fn below(key: &str, folder: &str) -> bool {
+    // S3 takes keys literally; dots would only matter to whoever copies the files to a disk.
+    key.strip_prefix(folder)
+        .is_some_and(|rest| !rest.is_empty() && !rest.split('/').any(|part| part == ".."))
+}
+
+/// How a manifest writes its keys: AWS includes the prefix, AWS's guide shows them without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Prefixed,
+    Bare,
+}
+
+fn corrupt(key: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("read manifest {key}: {what}"))
+}
+
+impl AwsSource {
+    pub(crate) async fn whole_manifest(
+        &self,
+        export: &ExportDescription,
+    ) -> Result<ExportManifest> {
+        let arn = &export.arn;
+        let Some(key) = &export.manifest_key else {
+            let context = format!(
+                "read the manifest of export {arn}: AWS names none; it must be completed first"
+            );
+            return Err(Error::new(ErrorKind::Permanent, context));
+        };
+        let (key, found) = self.find_summary(key, arn).await?;
+        let folder = Folder::of(&key, arn)?;
+        let summary = parse_summary(&key, &read_whole(&found)?, arn)?;
+        let (files_key, found) = self.find_files(&summary, &folder).await?;
+        let files = blocking(move || {
+            parse_files(&files_key, &found.file, &folder, &summary)
+                .map(|files| (files, folder, summary))
+        });
+        let (mut files, folder, summary) = files.await?;
+        if files.place == Place::Bare && !folder.prefix.is_empty() {
+            self.add_missing_prefix(&mut files.list, &folder).await?;
+        }
+        let stated = export
+            .item_count
+            .filter(|count| *count != summary.item_count);
+        if let Some(count) = stated {
+            let what = format!(
+                "it has {} items, DescribeExport says {count}",
+                summary.item_count
+            );
+            return Err(corrupt(&key, &what));
+        }
+        let export_time_ms = summary.export_time_ms.or(export.export_time_ms);
+        let export_time_ms = export_time_ms.ok_or_else(|| corrupt(&key, "it has no exportTime"))?;
+        Ok(ExportManifest {
+            export_time_ms,
+            item_count: summary.item_count,
+            files: files.list,
+        })
+    }
+
+    /// The summary under its key as given, else once more with the export's prefix in front.
+    async fn find_summary(&self, key: &str, arn: &str) -> Result<(String, Downloaded)> {
+        if let Some(found) = self.verified(key, MAX_SUMMARY_BYTES).await? {
+            return Ok((key.to_owned(), found));
+        }
+        if let Some(prefix) = self.export_prefix(arn).await? {
+            let prefixed = format!("{}/{key}", prefix.trim_end_matches('/'));
+            if let Some(found) = self.verified(&prefixed, MAX_SUMMARY_BYTES).await? {
+                return Ok((prefixed, found));
+            }
+        }
+        Err(corrupt(key, "it is not in the bucket; was it deleted?"))
+    }
+
+    async fn find_files(&self, summary: &Summary, folder: &Folder) -> Result<(String, Downloaded)> {
+        let key = &summary.files_key;
+        let own = Folder {
+            prefix: folder.prefix.clone(),
+            id: folder.id.clone(),
+        };
+        let place = own
+            .place(key, false)
+            .ok_or_else(|| corrupt(key, "it lies outside of its export's folder"))?;
+        if let Some(found) = self.verified(key, MAX_FILES_BYTES).await? {
+            return Ok((key.clone(), found));
+        }
+        if place == Place::Bare && !folder.prefix.is_empty() {
+            let prefixed = format!("{}{key}", folder.prefix);
+            if let Some(found) = self.verified(&prefixed, MAX_FILES_BYTES).await? {
+                return Ok((prefixed, found));
+            }
+        }
+        Err(corrupt(key, "it is not in the bucket; was it deleted?"))
+    }
+
+    /// A manifest file, checked against the MD5 that lies beside it.
+    async fn verified(&self, key: &str, max_bytes: u64) -> Result<Option<Downloaded>> {
+        let Some(found) = download(&self.bucket, &self.options, key, Some(max_bytes)).await? else {
+            return Ok(None);
+        };
+        let stem = key.strip_suffix(".json").unwrap_or(key);
+        // AWS writes .md5; its guide calls the same thing .checksum.
+        for sibling in [format!("{stem}.md5"), format!("{stem}.checksum")] {
+            let checksum = match download(&self.bucket, &self.options, &sibling, Some(1024)).await {
+                Ok(checksum) => checksum,
+                // Without s3:ListBucket, S3 answers so for an object that is not there.
+                Err(error) if error.kind == ErrorKind::AccessDenied => None,
+                Err(error) => return Err(error),
+            };
+            let Some(checksum) = checksum else { continue };
+            let text = read_whole(&checksum)?;
+            let text = String::from_utf8_lossy(&text);
+            if decode_md5(text.trim()) != Some(found.md5) {
+                return Err(corrupt(
+                    key,
+                    &format!("its MD5 is not the one in {sibling}"),
+                ));
+            }
+            return Ok(Some(found));
+        }
+        debug!(file = key, "manifest has no checksum beside it");
+        Ok(Some(found))
+    }
+
+    /// Keys without the prefix are used as given if the first one exists so, else with the prefix in front.
+    async fn add_missing_prefix(&self, files: &mut [ExportFile], folder: &Folder) -> Result<()> {
+        let Some(first) = files.first() else {
+            return Ok(());
+        };
+        if self.bucket.get(&first.key, None).await?.is_none() {
+            for file in files {
+                file.key.insert_str(0, &folder.prefix);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let outcome = tokio::task::spawn_blocking(work).await;
+    outcome.map_err(|error| Error::with_source(ErrorKind::Unavailable, "read a manifest", error))?
+}
+
+fn read_whole(found: &Downloaded) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    (&found.file)
+        .read_to_end(&mut bytes)
+        .map_err(spool_failure)?;
+    Ok(bytes)
+}
+
+/// Reads manifest-summary.json. Unknown members are ignored.
+pub(crate) fn parse_summary(key: &str, bytes: &[u8], export_arn: &str) -> Result<Summary> {
+    let raw: RawSummary = serde_json::from_slice(bytes).map_err(|error| {
+        let mut failure = corrupt(key, "it is not the JSON it should be");
+        failure.source = Some(error.into());
+        failure
+    })?;
+    if let Some(arn) = raw.export_arn.filter(|arn| arn != export_arn) {
+        return Err(corrupt(
+            key,
+            &format!("it belongs to export {arn:.300}, not to {export_arn}"),
+        ));
+    }
+    if let Some(format) = raw.output_format.filter(|format| format != "DYNAMODB_JSON") {
+        return Err(corrupt(
+            key,
+            &format!("its data is {format:.30}, not DYNAMODB_JSON"),
+        ));
+    }
+    let time = |text: Option<String>| match text {
+        None => Ok(None),
+        Some(text) => {
+            let time = DateTime::from_str(&text, Format::DateTimeWithOffset)
+                .ok()
+                .and_then(|time| epoch_ms(&time));
+            time.map(Some)
+                .ok_or_else(|| corrupt(key, &format!("{text:.40} is not a time")))
+        }
+    };
+    let (from_time_ms, to_time_ms) = (time(raw.export_from_time)?, time(raw.export_to_time)?);
+    let incremental = raw.export_type.as_deref() == Some("INCREMENTAL_EXPORT");
+    if incremental && (from_time_ms.is_none() || to_time_ms.is_none()) {
+        return Err(corrupt(
+            key,
+            "an incremental export without exportFromTime and exportToTime",
+        ));
+    }
+    Ok(Summary {
+        export_time_ms: time(raw.export_time)?.or(to_time_ms),
+        from_time_ms,
+        files_key: raw
+            .manifest_files_s3_key
+            .ok_or_else(|| corrupt(key, "it has no manifestFilesS3Key"))?,
+        item_count: raw
+            .item_count
+            .ok_or_else(|| corrupt(key, "it has no itemCount"))?,
+    })
+}
+
+/// manifest-files.json.
+#[derive(Debug)]
+pub(crate) struct Files {
+    list: Vec<ExportFile>,
+    place: Place,
+}
+
+/// Reads manifest-files.json, one file a line, and checks it against the summary.
+pub(crate) fn parse_files(
+    key: &str,
+    input: impl Read,
+    folder: &Folder,
+    summary: &Summary,
+) -> Result<Files> {
+    let mut input = BufReader::with_capacity(64 * 1024, input);
+    let mut list: Vec<ExportFile> = Vec::new();
+    let mut place = None;
+    let mut total: u64 = 0;
+    let mut line = Vec::new();
+    let mut number = 0;
+    loop {
+        line.clear();
+        (&mut input)
+            .take(MAX_LINE_BYTES)
+            .read_until(b'\n', &mut line)
+            .map_err(spool_failure)?;
+        if line.is_empty() {
+            break;
+        }
+        number += 1;
+        if line.len() as u64 == MAX_LINE_BYTES {
+            return Err(corrupt(
+                key,
+                &format!("line {number} is longer than {MAX_LINE_BYTES} bytes"),
+            ));
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let (file, at) = parse_file(&line, folder, summary)
+            .map_err(|what| corrupt(key, &format!("line {number}: {what}")))?;
+        if *place.get_or_insert(at) != at {
+            return Err(corrupt(
+                key,
+                &format!("line {number}: some keys have the prefix and some have not"),
+            ));
+        }
+        total = total.saturating_add(file.item_count);
+        if list.len() == MAX_FILES {
+            return Err(corrupt(
+                key,
+                &format!("it names more than {MAX_FILES} files"),
+            ));
+        }
+        list.push(file);
+    }
+    if total != summary.item_count {
+        let what = format!(
+            "its files have {total} items together, the summary says {}",
+            summary.item_count
+        );
+        return Err(corrupt(key, &what));
+    }
+    let mut keys: Vec<&str> = list.iter().map(|file| file.key.as_str()).collect();
+    keys.sort_unstable();
+    if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(corrupt(key, &format!("it names {} twice", twice[0])));
+    }
+    Ok(Files {
+        list,
+        place: place.unwrap_or(Place::Prefixed),
+    })
+}
+
+fn parse_file(
+    line: &[u8],
+    folder: &Folder,
+    summary: &Summary,
+) -> std::result::Result<(ExportFile, Place), String> {
+    let raw: RawFile = serde_json::from_slice(line)
+        .map_err(|error| format!("not the JSON it should be: {error}"))?;
+    let key = raw.data_file_s3_key.ok_or("no dataFileS3Key")?;
+    let incremental = summary.is_incremental();
+    let place = folder
+        .place(&key, incremental)
+        .ok_or_else(|| format!("{key:?} lies outside of its export's folder"))?;
+    let md5 = raw
+        .md5_checksum
+        .filter(|md5| decode_md5(md5).is_some())
+        .ok_or("no usable md5Checksum")?;
+    Ok((
+        ExportFile {
+            key,
+            item_count: raw.item_count.ok_or("no itemCount")?,
+            md5,
+        },
+        place,
+    ))
+}
+
+#[cfg(test)]
+mod tests;
