@@ -1,7 +1,11 @@
 //! What a mirror's table looks like and where each column comes from.
 
+mod build;
+
 use crate::column_type::ColumnType;
 use crate::table::KeyAttribute;
+
+pub use build::build_plan;
 
 /// Where a column's value comes from: the `json:` path of the datafile, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
