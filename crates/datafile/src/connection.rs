@@ -29,7 +29,10 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Op
     let mut instructions = lines::read(&file.text, FileKind::Connection, report);
     lines::drop_repeated(&mut instructions.list, &[], report);
     let given = |name: &str| instructions.list.iter().find(|found| found.name == name);
-    let kind = read_kind(given("TYPE"), report)?;
+    let kind = read_kind(given("TYPE"), report);
+    if kind == Kind::Other {
+        return None;
+    }
     for foreign in &instructions.foreign {
         let near = nearest(foreign, commands::names(FileKind::Connection));
         report.error(
@@ -61,7 +64,7 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Op
                 ["DYNAMODB_REGION"] => "connection-region-missing",
                 _ => "connection-role-missing",
             },
-            &kind.span,
+            &given("TYPE").map_or(0..0, |found| found.line_span.clone()),
             format!("{} {verb} missing", list(&missing)),
             "a dynamodb connection needs a role and a region",
             format!("add {}", list(&lines)),
@@ -71,6 +74,9 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Op
     let region = read_region(given("DYNAMODB_REGION"), report);
     let description =
         given("DESCRIPTION").and_then(|found| sharing::description(found, &file.text));
+    let Kind::Dynamodb(kind) = kind else {
+        return None;
+    };
     Some(Connection {
         name: name.to_owned(),
         path: file.path.clone(),
@@ -89,10 +95,17 @@ fn example(instruction: &str) -> &'static str {
     }
 }
 
-fn read_kind(
-    instruction: Option<&Instruction<'_>>,
-    report: &mut Report<'_>,
-) -> Option<Spanned<String>> {
+/// What `TYPE` says.
+#[derive(PartialEq)]
+enum Kind {
+    Dynamodb(Spanned<String>),
+    /// Missing or misspelled: the rest of the file can be judged.
+    Unknown,
+    /// A kind that exists elsewhere, with instructions of its own.
+    Other,
+}
+
+fn read_kind(instruction: Option<&Instruction<'_>>, report: &mut Report<'_>) -> Kind {
     let Some(instruction) = instruction else {
         report.error(
             "connection-type-missing",
@@ -101,12 +114,12 @@ fn read_kind(
             "",
             "add `TYPE dynamodb`",
         );
-        return None;
+        return Kind::Unknown;
     };
     let written = instruction.value();
     let lower = written.to_ascii_lowercase();
     if lower == DYNAMODB {
-        return Some(Spanned::new(lower, written.span));
+        return Kind::Dynamodb(Spanned::new(lower, written.span));
     }
     let shown: String = written.chars().take(60).collect();
     if OTHER_KINDS.contains(&lower.as_str()) {
@@ -117,7 +130,7 @@ fn read_kind(
             "not supported",
             "write `TYPE dynamodb`, or leave the file out",
         );
-        return None;
+        return Kind::Other;
     }
     let near = nearest(&lower, [DYNAMODB]);
     report.error(
@@ -132,7 +145,7 @@ fn read_kind(
             format!("did you mean `{near}`?")
         }),
     );
-    None
+    Kind::Unknown
 }
 
 fn read_role(

@@ -76,8 +76,15 @@ fn part_of(value: &Spanned<String>, part: std::ops::Range<usize>) -> std::ops::R
 }
 
 /// Reads the three IMPORT_ instructions; `None` if there are none or they are not usable.
-pub(crate) fn read_import(list_: &[Instruction<'_>], report: &mut Report<'_>) -> Option<Import> {
-    let given = |name: &str| list_.iter().find(|instruction| instruction.name == name);
+pub(crate) fn read_import(
+    instructions: &[Instruction<'_>],
+    report: &mut Report<'_>,
+) -> Option<Import> {
+    let given = |name: &str| {
+        instructions
+            .iter()
+            .find(|instruction| instruction.name == name)
+    };
     let [connection, table_arn, export_bucket] = IMPORTS.map(given);
     let first = [connection, table_arn, export_bucket]
         .into_iter()

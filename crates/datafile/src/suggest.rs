@@ -13,7 +13,8 @@ pub(crate) fn nearest<'c>(
         .take(MAX_LENGTH + 1)
         .flat_map(char::to_lowercase)
         .collect();
-    if word.is_empty() || word.len() > MAX_LENGTH {
+    // Every single letter is near every other one.
+    if word.len() < 2 || word.len() > MAX_LENGTH {
         return None;
     }
     let mut best: Option<(usize, &str)> = None;

@@ -1,0 +1,7 @@
+//! What the crate promises to its callers.
+
+mod diagnostics;
+mod hostile_input;
+mod reading;
+mod round_trip;
+mod samples;
