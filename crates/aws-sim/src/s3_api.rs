@@ -1,0 +1,582 @@
+//! S3's REST interface, path style.
+
+use bytes::{Bytes, BytesMut};
+use md5::{Digest, Md5};
+
+use crate::api::{ApiError, ApiResponse, S3Request};
+use crate::export_files::hex;
+use crate::http::xml::{elements, escape};
+use crate::iam::Caller;
+use crate::s3::{Object, Upload};
+use crate::timestamp;
+use crate::world::World;
+
+const SPACE: &str = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
+const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
+/// The action's name, as IAM and faults know it without `s3:`.
+pub fn action(request: &S3Request) -> &'static str {
+    let has = |name: &str| request.param(name).is_some();
+    match (
+        request.method.as_str(),
+        request.bucket.is_empty(),
+        request.key.is_empty(),
+    ) {
+        ("GET", true, _) => "ListBuckets",
+        ("GET", _, true) if has("location") => "GetBucketLocation",
+        ("GET", _, true) => "ListObjectsV2",
+        ("HEAD", _, true) => "HeadBucket",
+        ("PUT", _, true) => "CreateBucket",
+        ("DELETE", _, true) => "DeleteBucket",
+        ("POST", _, true) if has("delete") => "DeleteObjects",
+        ("GET", ..) => "GetObject",
+        ("HEAD", ..) => "HeadObject",
+        ("PUT", ..) if has("uploadId") => "UploadPart",
+        ("PUT", ..) => "PutObject",
+        ("POST", ..) if has("uploads") => "CreateMultipartUpload",
+        ("POST", ..) if has("uploadId") => "CompleteMultipartUpload",
+        ("DELETE", ..) if has("uploadId") => "AbortMultipartUpload",
+        ("DELETE", ..) => "DeleteObject",
+        _ => "Unknown",
+    }
+}
+
+fn permission(action: &str) -> &str {
+    match action {
+        "ListBuckets" => "ListAllMyBuckets",
+        "ListObjectsV2" | "HeadBucket" => "ListBucket",
+        "HeadObject" => "GetObject",
+        "UploadPart" | "CreateMultipartUpload" | "CompleteMultipartUpload" => "PutObject",
+        "DeleteObjects" => "DeleteObject",
+        other => other,
+    }
+}
+
+impl World {
+    pub(crate) fn s3_action(
+        &mut self,
+        caller: &Caller,
+        region: Option<&str>,
+        request: &S3Request,
+    ) -> Result<ApiResponse, ApiError> {
+        let action = action(request);
+        if action == "CreateBucket" {
+            return self.create_bucket(request, region);
+        }
+        if !request.bucket.is_empty() {
+            self.check_bucket(request, region)?;
+        }
+        let object_level = !request.key.is_empty() || action == "DeleteObjects";
+        let resource = match (request.bucket.is_empty(), object_level) {
+            (true, _) => "*".to_owned(),
+            (_, true) => format!("arn:aws:s3:::{}/{}", request.bucket, request.key),
+            _ => format!("arn:aws:s3:::{}", request.bucket),
+        };
+        self.permit(caller, permission(action), &resource)?;
+        match action {
+            "ListBuckets" => Ok(self.list_buckets()),
+            "GetBucketLocation" => Ok(self.bucket_location(request)),
+            "ListObjectsV2" => self.list_objects(request),
+            "HeadBucket" => Ok(ApiResponse::new(200, "application/xml", "")),
+            "DeleteBucket" => self.delete_bucket(request),
+            "GetObject" | "HeadObject" => self.get_object(caller, request),
+            "PutObject" => self.put_object(request),
+            "UploadPart" => self.upload_part(request),
+            "CreateMultipartUpload" => Ok(self.create_upload(request)),
+            "CompleteMultipartUpload" => self.complete_upload(request),
+            "AbortMultipartUpload" => {
+                self.s3
+                    .uploads
+                    .remove(request.param("uploadId").unwrap_or_default());
+                Ok(ApiResponse::new(204, "application/xml", ""))
+            }
+            "DeleteObject" => {
+                self.remove(&request.bucket, &request.key);
+                Ok(ApiResponse::new(204, "application/xml", ""))
+            }
+            "DeleteObjects" => Ok(self.delete_objects(request)),
+            _ => Err(ApiError::with_status(
+                "MethodNotAllowed",
+                405,
+                "The specified method is not allowed against this resource.",
+            )),
+        }
+        .map(|mut response| {
+            if let Some(bucket) = self.s3.buckets.get(&request.bucket)
+                && action == "HeadBucket"
+            {
+                response
+                    .headers
+                    .push(("x-amz-bucket-region", bucket.region.clone()));
+            }
+            response
+        })
+    }
+
+    fn permit(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), ApiError> {
+        if self.iam.allowed(caller, &format!("s3:{action}"), resource) {
+            return Ok(());
+        }
+        Err(ApiError::with_status(
+            "AccessDenied",
+            403,
+            format!(
+                "User: {} is not authorized to perform: s3:{action} on resource: \"{resource}\" because no identity-based policy allows the s3:{action} action",
+                caller.arn
+            ),
+        ))
+    }
+
+    /// The bucket must exist and be in the region the caller signed for.
+    fn check_bucket(&self, request: &S3Request, region: Option<&str>) -> Result<(), ApiError> {
+        let Some(bucket) = self.s3.buckets.get(&request.bucket) else {
+            return Err(ApiError::with_status(
+                "NoSuchBucket",
+                404,
+                "The specified bucket does not exist",
+            ));
+        };
+        if region.is_some_and(|region| region != bucket.region) {
+            let mut error = ApiError::with_status(
+                "PermanentRedirect",
+                301,
+                "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.",
+            );
+            error
+                .headers
+                .push(("x-amz-bucket-region", bucket.region.clone()));
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn create_bucket(
+        &mut self,
+        request: &S3Request,
+        region: Option<&str>,
+    ) -> Result<ApiResponse, ApiError> {
+        let xml = String::from_utf8_lossy(&request.body);
+        let wanted = elements(&xml, "LocationConstraint").pop();
+        let region = wanted
+            .or_else(|| region.map(str::to_owned))
+            .unwrap_or_else(|| self.config.region.clone());
+        if let Some(bucket) = self.s3.buckets.get(&request.bucket)
+            && bucket.region != "us-east-1"
+        {
+            return Err(ApiError::with_status(
+                "BucketAlreadyOwnedByYou",
+                409,
+                "Your previous request to create the named bucket succeeded and you already own it.",
+            ));
+        }
+        self.s3.create_bucket(&request.bucket, &region);
+        let now_ms = self.now_ms;
+        if let Some(bucket) = self.s3.buckets.get_mut(&request.bucket) {
+            bucket.created_ms = now_ms;
+        }
+        let mut response = ApiResponse::new(200, "application/xml", "");
+        response
+            .headers
+            .push(("location", format!("/{}", request.bucket)));
+        Ok(response)
+    }
+
+    fn delete_bucket(&mut self, request: &S3Request) -> Result<ApiResponse, ApiError> {
+        if self
+            .s3
+            .buckets
+            .get(&request.bucket)
+            .is_some_and(|bucket| !bucket.objects.is_empty())
+        {
+            return Err(ApiError::with_status(
+                "BucketNotEmpty",
+                409,
+                "The bucket you tried to delete is not empty",
+            ));
+        }
+        self.s3.delete_bucket(&request.bucket);
+        Ok(ApiResponse::new(204, "application/xml", ""))
+    }
+
+    fn list_buckets(&self) -> ApiResponse {
+        let owner = &self.config.account;
+        let mut body = format!(
+            "{HEAD}<ListAllMyBucketsResult {SPACE}><Owner><ID>{owner}</ID></Owner><Buckets>"
+        );
+        for (name, bucket) in &self.s3.buckets {
+            body.push_str(&format!(
+                "<Bucket><Name>{}</Name><CreationDate>{}</CreationDate><BucketRegion>{}</BucketRegion></Bucket>",
+                escape(name),
+                timestamp::iso(bucket.created_ms),
+                bucket.region
+            ));
+        }
+        body.push_str("</Buckets></ListAllMyBucketsResult>");
+        ApiResponse::new(200, "application/xml", body)
+    }
+
+    fn bucket_location(&self, request: &S3Request) -> ApiResponse {
+        let region = self
+            .s3
+            .buckets
+            .get(&request.bucket)
+            .map_or("", |bucket| bucket.region.as_str());
+        let region = if region == "us-east-1" { "" } else { region };
+        ApiResponse::new(
+            200,
+            "application/xml",
+            format!("{HEAD}<LocationConstraint {SPACE}>{region}</LocationConstraint>"),
+        )
+    }
+
+    fn get_object(&self, caller: &Caller, request: &S3Request) -> Result<ApiResponse, ApiError> {
+        let object = self
+            .s3
+            .buckets
+            .get(&request.bucket)
+            .and_then(|bucket| bucket.objects.get(&request.key));
+        let Some(object) = object else {
+            // Without s3:ListBucket, AWS does not admit that a key is absent.
+            self.permit(
+                caller,
+                "ListBucket",
+                &format!("arn:aws:s3:::{}", request.bucket),
+            )?;
+            return Err(ApiError::with_status(
+                "NoSuchKey",
+                404,
+                "The specified key does not exist.",
+            ));
+        };
+        let size = object.body.len();
+        if request
+            .header("if-match")
+            .is_some_and(|etag| etag.trim_matches('"') != object.etag)
+        {
+            return Err(ApiError::with_status(
+                "PreconditionFailed",
+                412,
+                "At least one of the pre-conditions you specified did not hold",
+            ));
+        }
+        let range = request
+            .header("range")
+            .and_then(|range| parse_range(range, size));
+        let (status, body) = match range {
+            None => (200, object.body.clone()),
+            Some(Err(())) => {
+                return Err(ApiError::with_status(
+                    "InvalidRange",
+                    416,
+                    "The requested range is not satisfiable",
+                ));
+            }
+            Some(Ok((from, to))) => (206, object.body.slice(from..to)),
+        };
+        let mut response = ApiResponse::new(status, &object.content_type, body);
+        if let Some(Ok((from, to))) = range {
+            response
+                .headers
+                .push(("content-range", format!("bytes {from}-{}/{size}", to - 1)));
+        }
+        response
+            .headers
+            .push(("etag", format!("\"{}\"", object.etag)));
+        response
+            .headers
+            .push(("last-modified", timestamp::http_date(object.modified_ms)));
+        response.headers.push(("accept-ranges", "bytes".to_owned()));
+        response
+            .extra_headers
+            .extend(object.headers.iter().cloned());
+        Ok(response)
+    }
+
+    fn put_object(&mut self, request: &S3Request) -> Result<ApiResponse, ApiError> {
+        let body = match request.header("x-amz-copy-source") {
+            None => request.body.clone(),
+            Some(source) => {
+                let source = percent_encoding::percent_decode_str(source.trim_start_matches('/'))
+                    .decode_utf8_lossy();
+                let copied = source
+                    .split_once('/')
+                    .and_then(|(bucket, key)| self.s3.body(bucket, key));
+                copied.ok_or_else(|| {
+                    ApiError::with_status("NoSuchKey", 404, "The specified key does not exist.")
+                })?
+            }
+        };
+        let etag = hex(&Md5::digest(&body).into());
+        self.keep(&request.bucket, &request.key, body, etag.clone(), request);
+        if request.header("x-amz-copy-source").is_some() {
+            let xml = format!(
+                "{HEAD}<CopyObjectResult {SPACE}><LastModified>{}</LastModified><ETag>&quot;{etag}&quot;</ETag></CopyObjectResult>",
+                timestamp::iso(self.now_ms)
+            );
+            return Ok(ApiResponse::new(200, "application/xml", xml));
+        }
+        let mut response = ApiResponse::new(200, "application/xml", "");
+        response.headers.push(("etag", format!("\"{etag}\"")));
+        Ok(response)
+    }
+
+    fn keep(&mut self, bucket: &str, key: &str, body: Bytes, etag: String, request: &S3Request) {
+        let kept = request.headers.iter().filter(|(name, _)| {
+            name.starts_with("x-amz-meta-")
+                || name == "cache-control"
+                || name == "content-disposition"
+        });
+        let object = Object {
+            body,
+            etag,
+            modified_ms: self.now_ms,
+            content_type: request
+                .header("content-type")
+                .unwrap_or("binary/octet-stream")
+                .to_owned(),
+            headers: kept.cloned().collect(),
+        };
+        self.s3.put(bucket, key, object);
+    }
+
+    fn create_upload(&mut self, request: &S3Request) -> ApiResponse {
+        let id = self.rng.hex(32);
+        let upload = Upload {
+            bucket: request.bucket.clone(),
+            key: request.key.clone(),
+            content_type: request
+                .header("content-type")
+                .unwrap_or("binary/octet-stream")
+                .to_owned(),
+            parts: std::collections::BTreeMap::new(),
+        };
+        self.s3.uploads.insert(id.clone(), upload);
+        let body = format!(
+            "{HEAD}<InitiateMultipartUploadResult {SPACE}><Bucket>{}</Bucket><Key>{}</Key><UploadId>{id}</UploadId></InitiateMultipartUploadResult>",
+            escape(&request.bucket),
+            escape(&request.key)
+        );
+        ApiResponse::new(200, "application/xml", body)
+    }
+
+    fn upload_part(&mut self, request: &S3Request) -> Result<ApiResponse, ApiError> {
+        let number = request
+            .param("partNumber")
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(1);
+        let upload = self
+            .s3
+            .uploads
+            .get_mut(request.param("uploadId").unwrap_or_default())
+            .ok_or_else(no_upload)?;
+        upload.parts.insert(number, request.body.clone());
+        let mut response = ApiResponse::new(200, "application/xml", "");
+        response.headers.push((
+            "etag",
+            format!("\"{}\"", hex(&Md5::digest(&request.body).into())),
+        ));
+        Ok(response)
+    }
+
+    fn complete_upload(&mut self, request: &S3Request) -> Result<ApiResponse, ApiError> {
+        let upload = self
+            .s3
+            .uploads
+            .remove(request.param("uploadId").unwrap_or_default())
+            .ok_or_else(no_upload)?;
+        let mut body = BytesMut::new();
+        let mut digests = Vec::new();
+        for part in upload.parts.values() {
+            body.extend_from_slice(part);
+            digests.extend_from_slice(&Md5::digest(part));
+        }
+        let etag = format!(
+            "{}-{}",
+            hex(&Md5::digest(&digests).into()),
+            upload.parts.len()
+        );
+        let mut like = S3Request::default();
+        like.headers
+            .push(("content-type".to_owned(), upload.content_type.clone()));
+        self.keep(
+            &upload.bucket,
+            &upload.key,
+            body.freeze(),
+            etag.clone(),
+            &like,
+        );
+        let xml = format!(
+            "{HEAD}<CompleteMultipartUploadResult {SPACE}><Bucket>{}</Bucket><Key>{}</Key><ETag>&quot;{etag}&quot;</ETag></CompleteMultipartUploadResult>",
+            escape(&upload.bucket),
+            escape(&upload.key)
+        );
+        Ok(ApiResponse::new(200, "application/xml", xml))
+    }
+
+    fn remove(&mut self, bucket: &str, key: &str) {
+        if let Some(bucket) = self.s3.buckets.get_mut(bucket) {
+            bucket.objects.remove(key);
+        }
+    }
+
+    fn delete_objects(&mut self, request: &S3Request) -> ApiResponse {
+        let xml = String::from_utf8_lossy(&request.body);
+        let mut body = format!("{HEAD}<DeleteResult {SPACE}>");
+        for key in elements(&xml, "Key") {
+            self.remove(&request.bucket, &key);
+            body.push_str(&format!("<Deleted><Key>{}</Key></Deleted>", escape(&key)));
+        }
+        body.push_str("</DeleteResult>");
+        ApiResponse::new(200, "application/xml", body)
+    }
+
+    fn list_objects(&self, request: &S3Request) -> Result<ApiResponse, ApiError> {
+        let Some(bucket) = self.s3.buckets.get(&request.bucket) else {
+            return Err(ApiError::with_status(
+                "NoSuchBucket",
+                404,
+                "The specified bucket does not exist",
+            ));
+        };
+        let prefix = request.param("prefix").unwrap_or_default();
+        let delimiter = request.param("delimiter").unwrap_or_default();
+        let max = request
+            .param("max-keys")
+            .and_then(|max| max.parse().ok())
+            .unwrap_or(1000)
+            .min(1000);
+        let encode = |text: &str| {
+            if request.param("encoding-type") == Some("url") {
+                percent_encoding::utf8_percent_encode(text, KEY_CHARS).to_string()
+            } else {
+                escape(text)
+            }
+        };
+        let after = request
+            .param("continuation-token")
+            .or(request.param("start-after"))
+            .or(request.param("marker"))
+            .unwrap_or_default();
+        let mut contents = String::new();
+        let mut groups: Vec<String> = Vec::new();
+        let mut count = 0;
+        let mut last = String::new();
+        let mut truncated = false;
+        for (key, object) in bucket
+            .objects
+            .range(prefix.to_owned()..)
+            .take_while(|(key, _)| key.starts_with(prefix))
+        {
+            let group = (!delimiter.is_empty())
+                .then(|| key[prefix.len()..].find(delimiter))
+                .flatten()
+                .map(|at| key[..prefix.len() + at + delimiter.len()].to_owned());
+            let shown = group.as_deref().unwrap_or(key);
+            if shown <= after || groups.last().is_some_and(|seen| seen == shown) {
+                continue;
+            }
+            if count == max {
+                truncated = true;
+                break;
+            }
+            count += 1;
+            last = shown.to_owned();
+            match group {
+                Some(group) => groups.push(group),
+                None => contents.push_str(&format!(
+                    "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>&quot;{}&quot;</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
+                    encode(key),
+                    timestamp::iso(object.modified_ms),
+                    object.etag,
+                    object.body.len()
+                )),
+            }
+        }
+        let mut body = format!(
+            "{HEAD}<ListBucketResult {SPACE}><Name>{}</Name><Prefix>{}</Prefix><KeyCount>{count}</KeyCount><MaxKeys>{max}</MaxKeys><IsTruncated>{truncated}</IsTruncated>{contents}",
+            escape(&request.bucket),
+            encode(prefix)
+        );
+        if request.param("encoding-type") == Some("url") {
+            body.push_str("<EncodingType>url</EncodingType>");
+        }
+        for group in groups {
+            body.push_str(&format!(
+                "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>",
+                encode(&group)
+            ));
+        }
+        if truncated {
+            let name = if request.param("list-type").is_some() {
+                "NextContinuationToken"
+            } else {
+                "NextMarker"
+            };
+            body.push_str(&format!("<{name}>{}</{name}>", escape(&last)));
+        }
+        body.push_str("</ListBucketResult>");
+        Ok(ApiResponse::new(200, "application/xml", body))
+    }
+}
+
+const KEY_CHARS: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
+
+/// The XML of a refusal; HEAD has no body.
+pub(crate) fn failure(error: &ApiError, request: &S3Request) -> ApiResponse {
+    let body = if request.method == "HEAD" {
+        String::new()
+    } else {
+        format!(
+            "{HEAD}<Error><Code>{}</Code><Message>{}</Message><BucketName>{}</BucketName><Key>{}</Key><RequestId>SIM</RequestId></Error>",
+            escape(&error.code),
+            escape(&error.message),
+            escape(&request.bucket),
+            escape(&request.key)
+        )
+    };
+    let mut response = ApiResponse::new(error.status, "application/xml", body);
+    response.headers.extend(error.headers.iter().cloned());
+    response
+}
+
+/// S3's names for bad credentials.
+pub(crate) fn token_error(error: ApiError) -> ApiError {
+    match error.code.as_str() {
+        "ExpiredTokenException" => ApiError::new("ExpiredToken", "The provided token has expired."),
+        "UnrecognizedClientException" => ApiError::with_status(
+            "InvalidAccessKeyId",
+            403,
+            "The AWS Access Key Id you provided does not exist in our records.",
+        ),
+        _ => ApiError::with_status("AccessDenied", 403, "Access Denied"),
+    }
+}
+
+fn no_upload() -> ApiError {
+    ApiError::with_status(
+        "NoSuchUpload",
+        404,
+        "The specified multipart upload does not exist.",
+    )
+}
+
+/// `bytes=a-b`, `bytes=a-`, `bytes=-n` as a half-open range; `None` if it is to be ignored.
+fn parse_range(text: &str, size: usize) -> Option<Result<(usize, usize), ()>> {
+    let (from, to) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let (from, to) = match (from.parse::<usize>(), to.parse::<usize>()) {
+        (Ok(from), Ok(to)) if to >= from => (from, size.min(to.saturating_add(1))),
+        (Ok(from), Err(_)) if to.is_empty() => (from, size),
+        (Err(_), Ok(count)) if from.is_empty() => (size.saturating_sub(count), size),
+        _ => return None,
+    };
+    Some(if from >= size {
+        Err(())
+    } else {
+        Ok((from, to))
+    })
+}
