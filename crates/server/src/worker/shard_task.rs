@@ -69,21 +69,26 @@ impl ShardTask {
         loop {
             let Ok(permit) = Arc::clone(&self.pages).acquire_owned().await else { return Ok(()) };
             let asked_at_ms = self.ports.clock.now_ms();
-            let answer = self.next_page(iterator.take(), from_horizon, position.as_ref()).await;
+            let answer = self.next_page(&mut iterator, from_horizon, position.as_ref()).await;
             let page = match answer {
                 Ok(page) => page,
                 Err(error) => {
                     drop(permit);
                     match error.kind {
                         // A new iterator from where we are; never loop on the dead one.
-                        ErrorKind::IteratorExpired => continue,
+                        ErrorKind::IteratorExpired => {
+                            iterator = None;
+                            self.ports.clock.sleep_ms(self.settings.poll_min_ms).await;
+                        }
                         ErrorKind::TrimmedData => {
+                            iterator = None;
                             from_horizon = true;
                             self.tell(ShardEvent::Trimmed { shard_id: id.clone() }).await?;
                         }
                         ErrorKind::ShardNotFound => {
                             return self.tell(ShardEvent::Gone { shard_id: id.clone() }).await;
                         }
+                        // The iterator stays good for its 15 minutes: a new one might point before the horizon.
                         _ => {
                             let pause = if error.kind.passes() { backoff.next_ms() } else { backoff.slowest_ms() };
                             failing = true;
@@ -118,9 +123,14 @@ impl ShardTask {
         }
     }
 
-    async fn next_page(&self, iterator: Option<String>, from_horizon: bool, position: Option<&SequenceNumber>) -> mirror::error::Result<StreamPage> {
-        let iterator = match iterator {
-            Some(iterator) => iterator,
+    async fn next_page(
+        &self,
+        iterator: &mut Option<String>,
+        from_horizon: bool,
+        position: Option<&SequenceNumber>,
+    ) -> mirror::error::Result<StreamPage> {
+        let known = match iterator.take() {
+            Some(known) => known,
             None => {
                 let from = match position {
                     Some(position) if !from_horizon => ShardPosition::After(position.clone()),
@@ -129,7 +139,7 @@ impl ShardTask {
                 self.source.shard_iterator(&self.stream_arn, &self.shard.shard_id, &from).await?
             }
         };
-        self.source.get_records(&iterator).await
+        self.source.get_records(iterator.insert(known)).await
     }
 
     async fn tell(&self, event: ShardEvent) -> Result<(), Unheard> {

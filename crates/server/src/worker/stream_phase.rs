@@ -28,6 +28,9 @@ use super::MirrorSpec;
 /// A shard's "caught up" mark is stored at least this often, milliseconds, so that headroom survives a restart.
 const CAUGHT_UP_STORED_EVERY_MS: i64 = 60_000;
 
+/// An export may miss changes of its last minute, and hold some of the minute after, milliseconds.
+const EXPORT_FUZZ_MS: i64 = 60_000;
+
 /// Why a follower came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StreamEnd {
@@ -172,7 +175,7 @@ impl StreamFollower {
         self.disabled = description.status.starts_with("DISABL");
         let discovery = self.tree.observe(&description.shards);
         self.listed = description.shards;
-        if !discovery.orphans.is_empty() && !self.covered_by_export() {
+        if discovery.orphans.iter().any(|orphan| !self.exported_after(created_ms(orphan))) {
             self.gap(&format!("{} shards followed a part of the stream that was never read", discovery.orphans.len())).await?;
         }
         if !discovery.new.is_empty() {
@@ -328,9 +331,7 @@ impl StreamFollower {
     /// The position had left the stream. Nothing is lost if the shard had ended before it.
     async fn shard_trimmed(&mut self, shard_id: &str) -> Option<()> {
         let Some(shard) = self.tree.get(shard_id) else { return Some(()) };
-        let ending = self.listed.iter().find(|listed| listed.id == shard_id).and_then(|listed| listed.ending.clone());
-        let had_all = matches!((&shard.position, &ending), (Some(position), Some(ending)) if position >= ending);
-        if shard.position.is_some() && !had_all && !self.covered_by_export() {
+        if shard.position.is_some() && !self.had_all(shard) && !self.exported_after(self.ended_ms(shard_id)) {
             self.gap("records left the stream before they could be read").await?;
         }
         Some(())
@@ -340,9 +341,7 @@ impl StreamFollower {
     async fn shard_gone(&mut self, shard_id: &str) -> Option<()> {
         self.flush().await?;
         let Some(shard) = self.tree.get(shard_id).cloned() else { return Some(()) };
-        let ending = self.listed.iter().find(|listed| listed.id == shard_id).and_then(|listed| listed.ending.clone());
-        let had_all = matches!((&shard.position, &ending), (Some(position), Some(ending)) if position >= ending);
-        if !had_all && !self.covered_by_export() {
+        if !self.had_all(&shard) && !self.exported_after(self.ended_ms(shard_id)) {
             self.gap("a shard left the stream before it was read to its end").await?;
         }
         let now_ms = self.now_ms();
@@ -352,11 +351,26 @@ impl StreamFollower {
         Some(())
     }
 
-    /// Records leave a stream 24 hours after they were written. If the export is younger than that, or is still
-    /// to come, it holds their effect.
-    fn covered_by_export(&self) -> bool {
-        let oldest_lost = self.now_ms() - STREAM_RETENTION_MS;
-        self.retry.board.export_time_ms().is_none_or(|time| time - 60_000 >= oldest_lost)
+    /// Whether every record of the shard was read.
+    fn had_all(&self, shard: &ShardCheckpoint) -> bool {
+        let ending = self.listed.iter().find(|listed| listed.id == shard.shard_id).and_then(|listed| listed.ending.as_ref());
+        matches!((&shard.position, ending), (Some(position), Some(ending)) if position >= ending)
+    }
+
+    /// Whether records written before `before_ms` are in the backfill anyway: the export is later than that by
+    /// more than its fuzzy minute, or still to come. Both times are AWS's; our own clock may be wrong.
+    fn exported_after(&self, before_ms: Option<i64>) -> bool {
+        match (self.retry.board.export_time_ms(), before_ms) {
+            (None, _) => true,
+            (Some(export_ms), Some(before_ms)) => before_ms <= export_ms - EXPORT_FUZZ_MS,
+            (Some(_), None) => false,
+        }
+    }
+
+    /// When the shard ended, milliseconds: when the first of its children began.
+    fn ended_ms(&self, shard_id: &str) -> Option<i64> {
+        let children = self.tree.iter().filter(|child| child.parent.as_deref() == Some(shard_id));
+        children.filter_map(|child| created_ms(&child.shard_id)).min()
     }
 
     async fn gap(&mut self, what: &str) -> Option<()> {
