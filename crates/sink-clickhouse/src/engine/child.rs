@@ -1,0 +1,236 @@
+//! One engine process, from its start to its end.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mirror::error::{Error, ErrorKind, Result};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
+use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+
+/// A start takes 0.1-0.9 s; a store that needs repair may take longer.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A clean stop takes under 0.1 s, or about 5 s with connections still open.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+const TAIL_LINES: usize = 12;
+const TAIL_LINE_CHARS: usize = 400;
+
+/// The program that is started as the engine: `tb` itself, with the arguments that make it call
+/// [`run_engine`](super::run_engine).
+#[derive(Clone, Debug)]
+pub struct EngineExecutable {
+    /// The program.
+    pub program: PathBuf,
+    /// Arguments before those of the engine: `["engine"]` for `tb`.
+    pub arguments: Vec<OsString>,
+}
+
+impl EngineExecutable {
+    /// The running program itself, started again with `arguments`.
+    pub fn this_program(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self> {
+        let program = std::env::current_exe().map_err(|error| {
+            Error::with_source(ErrorKind::Permanent, "find the running program", error)
+        })?;
+        Ok(Self {
+            program,
+            arguments: arguments.into_iter().map(Into::into).collect(),
+        })
+    }
+}
+
+/// A running engine.
+pub(super) struct Child {
+    process: tokio::process::Child,
+    /// The engine ends when this closes.
+    stdin: Option<ChildStdin>,
+    pub(super) pid: u32,
+    pub(super) port: u16,
+    stderr: Stderr,
+}
+
+/// Why a start failed.
+pub(super) enum StartError {
+    /// Another process has the data directory.
+    InUse,
+    Failed(Error),
+}
+
+impl Child {
+    /// Starts the engine and waits until it can be called.
+    pub(super) async fn start(
+        executable: &EngineExecutable,
+        library: &Path,
+        data: &Path,
+        conf: &Path,
+    ) -> std::result::Result<Self, StartError> {
+        let mut process = command(executable, library, data, conf)
+            .spawn()
+            .map_err(|error| {
+                let context = format!("start the engine with {}", executable.program.display());
+                StartError::Failed(Error::with_source(ErrorKind::Permanent, context, error))
+            })?;
+        let (Some(stdin), Some(stdout), Some(stderr), Some(pid)) = (
+            process.stdin.take(),
+            process.stdout.take(),
+            process.stderr.take(),
+            process.id(),
+        ) else {
+            return Err(failed("start the engine: it has no pipes"));
+        };
+        let mut stderr = Stderr::follow(stderr);
+        let mut lines = BufReader::new(stdout).lines();
+        let port = match tokio::time::timeout(READY_TIMEOUT, ready_port(&mut lines)).await {
+            Ok(Some(port)) => port,
+            Ok(None) => {
+                let status = stop(&mut process, Some(stdin)).await;
+                let tail = stderr.rest().await;
+                if tail.contains("Cannot lock file") {
+                    return Err(StartError::InUse);
+                }
+                return Err(failed(format!(
+                    "start the engine: it ended ({status}) and said: {tail}"
+                )));
+            }
+            Err(_) => {
+                let _ = process.start_kill();
+                stop(&mut process, Some(stdin)).await;
+                let (seconds, tail) = (READY_TIMEOUT.as_secs(), stderr.rest().await);
+                return Err(failed(format!(
+                    "start the engine: not ready after {seconds} s; it said: {tail}"
+                )));
+            }
+        };
+        // Nothing more is expected there, but a full pipe would block the engine.
+        drop(tokio::spawn(async move {
+            while let Ok(Some(_)) = lines.next_line().await {}
+        }));
+        Ok(Self {
+            process,
+            stdin: Some(stdin),
+            pid,
+            port,
+            stderr,
+        })
+    }
+
+    /// Waits until the engine ends by itself; says how.
+    pub(super) async fn ended(&mut self) -> String {
+        let status = match self.process.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        match self.stderr.rest().await {
+            tail if tail.is_empty() => status,
+            tail => format!("{status}; it said: {tail}"),
+        }
+    }
+
+    /// Ends the engine: running inserts are finished first. Kills it when it takes too long.
+    pub(super) async fn stop(mut self) {
+        stop(&mut self.process, self.stdin.take()).await;
+    }
+
+    /// Ends the engine at once; acknowledged rows survive that.
+    pub(super) async fn kill(mut self) {
+        let _ = self.process.start_kill();
+        stop(&mut self.process, None).await;
+    }
+}
+
+async fn stop(process: &mut tokio::process::Child, stdin: Option<ChildStdin>) -> String {
+    drop(stdin);
+    let status = match tokio::time::timeout(STOP_TIMEOUT, process.wait()).await {
+        Ok(status) => status,
+        Err(_) => {
+            let _ = process.start_kill();
+            process.wait().await
+        }
+    };
+    status.map_or_else(
+        |error| error.to_string(),
+        |status: ExitStatus| status.to_string(),
+    )
+}
+
+fn failed(context: impl Into<String>) -> StartError {
+    StartError::Failed(Error::new(ErrorKind::Permanent, context))
+}
+
+fn command(executable: &EngineExecutable, library: &Path, data: &Path, conf: &Path) -> Command {
+    let mut command = Command::new(&executable.program);
+    command
+        .args(&executable.arguments)
+        .arg("--library")
+        .arg(library)
+        .arg("--data")
+        .arg(data)
+        .arg("--conf")
+        .arg(conf)
+        .current_dir(data)
+        // The engine has no business with credentials of the environment.
+        .env_clear()
+        .env("TZ", "UTC")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A Ctrl-C at the terminal is for us; we end the engine in order.
+        .process_group(0);
+    command
+}
+
+/// The port of the `ready` line, `None` if the engine ends without one.
+async fn ready_port(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<u16> {
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(port) = line.strip_prefix("ready\t") {
+            return port.trim().parse().ok();
+        }
+    }
+    None
+}
+
+/// The last lines of the engine's stderr. They go nowhere but into the error of a failed start or an
+/// unexpected end: they may quote queries.
+struct Stderr {
+    tail: Arc<Mutex<VecDeque<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Stderr {
+    fn follow(stderr: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let tail = Arc::new(Mutex::new(VecDeque::with_capacity(TAIL_LINES)));
+        let shared = Arc::clone(&tail);
+        let reader = tokio::spawn(async move {
+            let mut lines = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.trim().is_empty() || line.starts_with("Logging ") {
+                    continue;
+                }
+                let mut tail = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                if tail.len() == TAIL_LINES {
+                    tail.pop_front();
+                }
+                tail.push_back(line.chars().take(TAIL_LINE_CHARS).collect());
+            }
+        });
+        Self {
+            tail,
+            reader: Some(reader),
+        }
+    }
+
+    /// The last lines, once the process has ended.
+    async fn rest(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            let _ = tokio::time::timeout(Duration::from_secs(1), reader).await;
+        }
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(" | ")
+    }
+}

@@ -1,0 +1,420 @@
+//! Keeps the engine running: starts it, watches it, starts it again, stops it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mirror::error::{Error, ErrorKind, Result};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::child::{Child, EngineExecutable, StartError};
+use super::{config, find_library};
+use crate::client::ClickHouse;
+use crate::endpoint::{Address, Endpoint};
+
+const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(10);
+/// An engine that ran this long has proven that it can; its end counts as the first one.
+const PROVEN: Duration = Duration::from_secs(60);
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// An engine that does not answer this many pings in a row is killed.
+const MISSED_PINGS: u32 = 3;
+/// An engine whose parent was killed ends within about 5 s; the next start waits for it.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(10);
+const ORPHAN_RETRY: Duration = Duration::from_millis(200);
+
+/// What an embedded engine needs.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Where tables are.
+    pub data_dir: PathBuf,
+    /// Where the configuration is written, anew for every start.
+    pub conf_dir: PathBuf,
+    /// Where the engine's logs go.
+    pub logs_dir: PathBuf,
+    /// The library; `None` searches for it, see [`find_library`].
+    pub library: Option<PathBuf>,
+    /// Memory the engine may use, bytes.
+    pub max_memory_bytes: u64,
+    /// The program to start as the engine.
+    pub executable: EngineExecutable,
+    /// Workspaces that have users from the start, usually 64; more are added when needed, with a restart of about 0.3 s.
+    pub reader_slots: u32,
+}
+
+/// What the engine does now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineState {
+    /// It can be called.
+    Running {
+        /// Process id.
+        pid: u32,
+        /// HTTP port on 127.0.0.1.
+        port: u16,
+    },
+    /// It is being started again; calls fail with `Unavailable`.
+    Restarting {
+        /// Why.
+        reason: String,
+    },
+    /// It was stopped.
+    Stopped,
+}
+
+/// A running embedded engine. Dropping it stops the engine in the background; [`stop`](Self::stop) waits.
+#[derive(Debug)]
+pub struct EngineHandle {
+    state: watch::Receiver<EngineState>,
+    restarts: Arc<AtomicU64>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// Asks for users for this slot; answered when they are there.
+pub(crate) type Growth = (u32, oneshot::Sender<Result<()>>);
+
+impl EngineHandle {
+    /// Starts the engine and waits until it can be called: 0.1-0.9 s.
+    ///
+    /// Fails when the library is missing, when another process has the data directory, and when the
+    /// engine does not come up; the error quotes what it said.
+    pub async fn start(options: EngineOptions) -> Result<(Arc<ClickHouse>, Self)> {
+        let mut launcher = Launcher::new(options)?;
+        let (child, address) = launcher.launch().await?;
+        let endpoint = Arc::new(Endpoint::new(Arc::clone(&address)));
+        let (growth, wanted) = mpsc::channel(16);
+        let (stop, stopping) = watch::channel(false);
+        let (publish, state) = watch::channel(running(&child));
+        let restarts = Arc::new(AtomicU64::new(0));
+        let supervisor = Supervisor {
+            launcher,
+            endpoint: Arc::clone(&endpoint),
+            state: publish,
+            restarts: Arc::clone(&restarts),
+            wanted,
+            stopping,
+        };
+        let task = tokio::spawn(supervisor.run(child, address));
+        Ok((
+            Arc::new(ClickHouse::embedded(endpoint, growth)),
+            Self {
+                state,
+                restarts,
+                stop,
+                task,
+            },
+        ))
+    }
+
+    /// What the engine does now.
+    pub fn state(&self) -> EngineState {
+        self.state.borrow().clone()
+    }
+
+    /// Process id of the engine, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        match *self.state.borrow() {
+            EngineState::Running { pid, .. } => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// How often the engine was started again, for whatever reason.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Follows the state.
+    pub fn watch(&self) -> watch::Receiver<EngineState> {
+        self.state.clone()
+    }
+
+    /// Stops the engine; running inserts are finished first. Returns when the process has ended.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        // The supervisor does not panic; if it did, the engine would end with its pipe.
+        let _ = self.task.await;
+    }
+}
+
+fn running(child: &Child) -> EngineState {
+    EngineState::Running {
+        pid: child.pid,
+        port: child.port,
+    }
+}
+
+/// Everything a start needs.
+struct Launcher {
+    options: EngineOptions,
+    library: PathBuf,
+    slots: u32,
+    /// Held as long as we are responsible for the data directory.
+    _lock: File,
+}
+
+impl Launcher {
+    fn new(mut options: EngineOptions) -> Result<Self> {
+        let library = match options.library.take() {
+            Some(library) => library,
+            None => find_library()?,
+        };
+        // The child runs in another folder.
+        for path in [
+            &mut options.data_dir,
+            &mut options.conf_dir,
+            &mut options.logs_dir,
+        ] {
+            *path = std::path::absolute(&*path).map_err(|error| {
+                Error::with_source(ErrorKind::Permanent, "find the current folder", error)
+            })?;
+        }
+        let library = std::path::absolute(library).map_err(|error| {
+            Error::with_source(ErrorKind::Permanent, "find the current folder", error)
+        })?;
+        config::private_folder(&options.data_dir)?;
+        let lock = lock(&options.data_dir)?;
+        let present = largest_slot(&options.data_dir);
+        let slots = config::slots_for(options.reader_slots.max(present)).min(config::MAX_SLOTS);
+        Ok(Self {
+            options,
+            library,
+            slots,
+            _lock: lock,
+        })
+    }
+
+    async fn launch(&mut self) -> Result<(Child, Arc<Address>)> {
+        let options = &self.options;
+        let admin = config::new_admin()?;
+        config::write(
+            &options.conf_dir,
+            &options.logs_dir,
+            options.max_memory_bytes,
+            &admin,
+            self.slots,
+        )?;
+        let give_up = Instant::now() + ORPHAN_TIMEOUT;
+        loop {
+            let start = Child::start(
+                &options.executable,
+                &self.library,
+                &options.data_dir,
+                &options.conf_dir,
+            );
+            match start.await {
+                Ok(child) => {
+                    let address = Address::embedded(child.port, admin, self.slots)?;
+                    return Ok((child, Arc::new(address)));
+                }
+                // We hold our lock, so this is an engine that has lost its parent and is about to end.
+                Err(StartError::InUse) if Instant::now() < give_up => {
+                    tokio::time::sleep(ORPHAN_RETRY).await
+                }
+                Err(StartError::InUse) => return Err(in_use(&options.data_dir)),
+                Err(StartError::Failed(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+fn lock(data: &Path) -> Result<File> {
+    let path = data.join("tb.lock");
+    let failed = |error| {
+        Error::with_source(
+            ErrorKind::Permanent,
+            format!("lock {}", path.display()),
+            error,
+        )
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(in_use(data)),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn in_use(data: &Path) -> Error {
+    Error::new(
+        ErrorKind::Permanent,
+        format!(
+            "start the engine: the data directory {} is in use by another process; stop the other server, or choose another directory",
+            data.display()
+        ),
+    )
+}
+
+/// The largest slot that has a database: `metadata/ws_<n>.sql` in the data directory.
+fn largest_slot(data: &Path) -> u32 {
+    let Ok(entries) = std::fs::read_dir(data.join("metadata")) else {
+        return 0;
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|name| config::slot_of(name.strip_suffix(".sql").unwrap_or(&name)))
+        .max()
+        .unwrap_or(0)
+}
+
+struct Supervisor {
+    launcher: Launcher,
+    endpoint: Arc<Endpoint>,
+    state: watch::Sender<EngineState>,
+    restarts: Arc<AtomicU64>,
+    wanted: mpsc::Receiver<Growth>,
+    stopping: watch::Receiver<bool>,
+}
+
+/// Why a running engine is no longer wanted as it is.
+enum Turn {
+    Stop,
+    Ended(String),
+    Hangs,
+    Grow(Growth),
+}
+
+impl Supervisor {
+    async fn run(mut self, mut child: Child, mut address: Arc<Address>) {
+        let mut back_off = FIRST_BACK_OFF;
+        loop {
+            let started = Instant::now();
+            let turn = self.watch(&mut child, &address).await;
+            // The connections go before the engine is asked to end: it waits for idle ones.
+            drop(address);
+            let mut grown = None;
+            match turn {
+                Turn::Stop => {
+                    self.endpoint.set_down("it was stopped");
+                    child.stop().await;
+                    self.state.send_replace(EngineState::Stopped);
+                    return;
+                }
+                Turn::Ended(how) => {
+                    tracing::warn!(pid = child.pid, "the engine ended unexpectedly");
+                    self.restarting(format!("it ended unexpectedly: {how}"));
+                }
+                Turn::Hangs => {
+                    tracing::warn!(pid = child.pid, "the engine does not answer and is killed");
+                    self.restarting("it did not answer".to_owned());
+                    child.kill().await;
+                }
+                Turn::Grow((slot, answer)) => {
+                    self.launcher.slots = config::slots_for(slot);
+                    tracing::info!(
+                        slots = self.launcher.slots,
+                        "the engine restarts with more workspaces"
+                    );
+                    self.restarting("it restarts with more workspaces".to_owned());
+                    child.stop().await;
+                    grown = Some(answer);
+                }
+            }
+            if started.elapsed() > PROVEN || grown.is_some() {
+                back_off = FIRST_BACK_OFF;
+            }
+            let Some(next) = self.start_again(&mut back_off, grown.is_some()).await else {
+                self.state.send_replace(EngineState::Stopped);
+                return;
+            };
+            (child, address) = next;
+            self.restarts.fetch_add(1, Ordering::Relaxed);
+            self.endpoint.set(Arc::clone(&address));
+            self.state.send_replace(running(&child));
+            tracing::info!(pid = child.pid, "the engine runs again");
+            if let Some(answer) = grown {
+                let _ = answer.send(Ok(()));
+            }
+        }
+    }
+
+    /// Returns when something must be done about the running engine.
+    async fn watch(&mut self, child: &mut Child, address: &Arc<Address>) -> Turn {
+        let ping = pings(address);
+        tokio::pin!(ping);
+        loop {
+            tokio::select! {
+                biased;
+                // 1. A stop, or nobody who could ask for one.
+                _ = self.stopping.wait_for(|stop| *stop) => return Turn::Stop,
+                // 2. The process is gone.
+                how = child.ended() => return Turn::Ended(how),
+                // 3. A workspace without users. Requests that waited for the last restart are served by now.
+                Some((slot, answer)) = self.wanted.recv() => {
+                    if slot > self.launcher.slots {
+                        return Turn::Grow((slot, answer));
+                    }
+                    let _ = answer.send(Ok(()));
+                }
+                // 4. The process is there and does not answer.
+                () = &mut ping => return Turn::Hangs,
+            }
+        }
+    }
+
+    fn restarting(&self, reason: String) {
+        self.endpoint.set_down(&reason);
+        self.state.send_replace(EngineState::Restarting { reason });
+    }
+
+    /// Tries until the engine runs; `None` if it shall stop. Waits first unless `at_once`.
+    async fn start_again(
+        &mut self,
+        back_off: &mut Duration,
+        at_once: bool,
+    ) -> Option<(Child, Arc<Address>)> {
+        let mut wait = !at_once;
+        loop {
+            let pause = if wait { *back_off } else { Duration::ZERO };
+            tokio::select! {
+                biased;
+                _ = self.stopping.wait_for(|stop| *stop) => {
+                    self.endpoint.set_down("it was stopped");
+                    return None;
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+            if wait {
+                *back_off = (*back_off * 2).min(LONGEST_BACK_OFF);
+            }
+            wait = true;
+            match self.launcher.launch().await {
+                Ok(next) => return Some(next),
+                Err(error) => {
+                    let reason = error.report();
+                    tracing::error!(error = %reason, "could not start the engine again");
+                    self.restarting(reason);
+                }
+            }
+        }
+    }
+}
+
+/// Ends when the engine has missed several pings in a row.
+async fn pings(address: &Address) {
+    let mut missed = 0;
+    let Ok(url) = address.url.join("ping") else {
+        return;
+    };
+    while missed < MISSED_PINGS {
+        tokio::time::sleep(PING_INTERVAL).await;
+        let answer = address
+            .http
+            .get(url.clone())
+            .timeout(PING_TIMEOUT)
+            .send()
+            .await;
+        let fine = answer.is_ok_and(|answer| answer.status().is_success());
+        missed = if fine { 0 } else { missed + 1 };
+    }
+}
