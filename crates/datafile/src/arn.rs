@@ -192,7 +192,7 @@ mod tests {
             "arn:aws-cn:dynamodb:cn-north-1:123456789012:table/a.b-c_d",
             "arn:aws-us-gov:dynamodb:us-gov-west-1:123456789012:table/orders",
         ] {
-            assert_eq!(TableArn::parse(text).unwrap().to_string(), text);
+            assert_eq!(TableArn::parse(text).expect("valid").to_string(), text);
         }
     }
 
@@ -221,13 +221,13 @@ mod tests {
                 "this is the ARN of an index",
             ),
         ] {
-            assert_eq!(TableArn::parse(text).unwrap_err().reason, reason);
+            assert_eq!(TableArn::parse(text).expect_err("invalid").reason, reason);
         }
     }
 
     #[test]
     fn role_arns_keep_their_path() {
-        let arn = RoleArn::parse("arn:aws:iam::123456789012:role/team/reader").unwrap();
+        let arn = RoleArn::parse("arn:aws:iam::123456789012:role/team/reader").expect("valid");
         assert_eq!(
             (arn.account.as_str(), arn.role.as_str()),
             ("123456789012", "team/reader")

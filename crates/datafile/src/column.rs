@@ -1,14 +1,11 @@
-//! The block of `SCHEMA`: name, ClickHouse type, json path, default and codec of each column.
+//! One column of a `SCHEMA`: name, ClickHouse type, json path, default and codec.
 
 use std::ops::Range;
 
-use crate::commands::{self, FileKind};
-use crate::diagnostic::Report;
 use crate::json_path::JsonPath;
-use crate::lines::unknown_instruction;
 use crate::model::{Column, Spanned};
-use crate::sql_text::{Piece, Token, normalise, tokenise, unquoted};
-use crate::suggest::nearest;
+use crate::schema::SchemaReader;
+use crate::sql_text::{Piece, Token, normalise, unquoted};
 
 /// A column with what the checks need to know about it.
 #[derive(Clone, Debug)]
@@ -29,178 +26,16 @@ impl ReadColumn {
     }
 }
 
-/// Reads all columns of a schema that stands at `range` of the file.
-pub(crate) fn read_schema(
-    text: &str,
-    range: Range<usize>,
-    report: &mut Report<'_>,
-) -> Vec<ReadColumn> {
-    let tokens = tokenise(text, range);
-    let mut reader = SchemaReader {
-        text,
-        tokens,
-        at: 0,
-        columns: Vec::new(),
-        report,
-    };
-    while reader.at < reader.tokens.len() && !reader.report.is_full() {
-        reader.item();
-    }
-    reader.columns
-}
-
-/// An index with more tokens is not recognised as one; the bound keeps reading linear.
-const LONGEST_INDEX: usize = 32;
-
-struct SchemaReader<'t, 'r, 'p> {
-    text: &'t str,
-    tokens: Vec<Token>,
-    at: usize,
-    columns: Vec<ReadColumn>,
-    report: &'r mut Report<'p>,
-}
-
-impl<'t> SchemaReader<'t, '_, '_> {
-    fn peek(&self) -> Option<&Token> {
-        self.tokens.get(self.at)
-    }
-
-    fn text_of(&self, token: &Token) -> &'t str {
-        &self.text[token.span.clone()]
-    }
-
-    /// The current token if it is a word.
-    fn word(&self) -> Option<&'t str> {
-        self.peek()
-            .filter(|token| token.piece == Piece::Word)
-            .map(|token| self.text_of(token))
-    }
-
-    fn is_word(&self, wanted: &str) -> bool {
-        self.word()
-            .is_some_and(|word| word.eq_ignore_ascii_case(wanted))
-    }
-
-    fn end_of_item(&self) -> bool {
-        self.peek().is_none_or(|token| token.piece == Piece::Comma)
-    }
-
-    fn skip_item(&mut self) {
-        while !self.end_of_item() {
-            self.at += 1;
-        }
-    }
-
-    /// Moves past the rest of the line; a comma is an item's end only when it closes the line.
-    fn skip_line(&mut self) {
-        self.at += 1;
-        while self.peek().is_some_and(|token| !token.first_on_line) {
-            self.at += 1;
-        }
-    }
-
-    fn item(&mut self) {
-        let Some(token) = self.peek().cloned() else {
-            return;
-        };
-        if token.piece == Piece::Comma {
-            self.report.error(
-                "column-syntax",
-                &token.span,
-                "there is no column before this comma",
-                "expected a column",
-                "remove the comma",
-            );
-            self.at += 1;
-            return;
-        }
-        if self.not_a_column(&token) {
-            return;
-        }
-        self.column(&token);
-        if self.peek().is_some_and(|token| token.piece == Piece::Comma) {
-            self.at += 1;
-        }
-    }
-
-    /// Comments, instructions and indexes that ended up among the columns.
-    fn not_a_column(&mut self, token: &Token) -> bool {
-        let Some(word) = self.word() else {
-            return false;
-        };
-        if word.starts_with('#') {
-            self.report.warning(
-                "comment-in-schema",
-                &token.span,
-                "`#` does not start a comment in SCHEMA",
-                "",
-                "write `--`",
-            );
-            self.skip_line();
-            return true;
-        }
-        if token.first_on_line && self.stray_instruction(token, word) {
-            return true;
-        }
-        let indexed = word.eq_ignore_ascii_case("INDEX")
-            && self.tokens[self.at..]
-                .iter()
-                .take(LONGEST_INDEX)
-                .take_while(|token| token.piece != Piece::Comma)
-                .any(|token| self.text_of(token).eq_ignore_ascii_case("TYPE"));
-        if indexed {
-            self.report.error(
-                "index-in-schema",
-                &token.span,
-                "an index cannot stand in SCHEMA",
-                "",
-                "put it in a block of its own, `INDEXES >`",
-            );
-            self.skip_item();
-            self.at += 1;
-        }
-        indexed
-    }
-
-    /// A line that was meant to be an instruction: indented by mistake, or misspelled.
-    fn stray_instruction(&mut self, token: &Token, word: &'t str) -> bool {
-        let shouted = word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-        let mut line = self.tokens[self.at + 1..]
-            .iter()
-            .take_while(|token| !token.first_on_line);
-        // What has a json path is a column, whatever its name.
-        if !shouted || line.any(|token| token.piece == Piece::Backtick) {
-            return false;
-        }
-        let known = commands::lookup(FileKind::Datasource, word).is_some();
-        let start = token.span.start;
-        let at_line_start = start == 0 || self.text.as_bytes()[start - 1] == b'\n';
-        if known && (word.starts_with("ENGINE") || word.starts_with("IMPORT_")) {
-            self.report.error(
-                "instruction-in-schema",
-                &token.span,
-                format!("{word} stands among the columns of SCHEMA"),
-                "part of the block because it is indented",
-                "start the line without spaces",
-            );
-        } else if at_line_start && nearest(word, commands::names(FileKind::Datasource)).is_some() {
-            let word = Spanned::new(word, token.span.clone());
-            unknown_instruction(FileKind::Datasource, &word, self.report);
-        } else {
-            return false;
-        }
-        self.skip_line();
-        true
-    }
-
-    fn column(&mut self, first: &Token) {
+impl SchemaReader<'_, '_, '_> {
+    /// Reads one column, up to its comma.
+    pub(crate) fn column(&mut self, first: &Token) {
         let start = first.span.start;
         let Some(name) = self.name(first) else {
             self.skip_item();
             return;
         };
         let end = first.span.end;
-        self.columns.push(ReadColumn {
+        self.schema.columns.push(ReadColumn {
             column: Column {
                 name,
                 ..Column::default()
@@ -215,7 +50,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
         self.column_type();
         while !self.end_of_item() && self.modifier() {}
         let end = self.tokens[self.at - 1].span.end;
-        if let Some(column) = self.columns.last_mut() {
+        if let Some(column) = self.schema.columns.last_mut() {
             column.span.end = end;
         }
     }
@@ -234,19 +69,16 @@ impl<'t> SchemaReader<'t, '_, '_> {
             && !name.starts_with("json:")
             && (token.piece == Piece::Backtick || name.chars().all(free));
         if !valid {
-            let unclosed = token.piece == Piece::Unclosed;
+            if token.piece == Piece::Unclosed {
+                let (code, message, help) = unclosed(text);
+                let span = token.span.start..token.span.start + 1;
+                self.report.error(code, &span, message, "no partner", help);
+                return None;
+            }
             self.report.error(
-                if unclosed {
-                    "quote-not-closed"
-                } else {
-                    "column-name-invalid"
-                },
+                "column-name-invalid",
                 &token.span,
-                if unclosed {
-                    "a quote or parenthesis is not closed"
-                } else {
-                    "this is not a column name"
-                },
+                "this is not a column name",
                 "expected the name of a column",
                 "write letters, digits and `_`, or put the name in backticks",
             );
@@ -270,14 +102,14 @@ impl<'t> SchemaReader<'t, '_, '_> {
             self.at += 1;
         }
         let ty = normalise(&self.text[span.clone()], true);
-        if let Some(column) = self.columns.last_mut() {
+        if let Some(column) = self.schema.columns.last_mut() {
             column.column.ty = ty;
             column.type_span = span;
         }
     }
 
     fn missing_type(&mut self) {
-        let Some(column) = self.columns.last_mut() else {
+        let Some(column) = self.schema.columns.last_mut() else {
             return;
         };
         column.broken = true;
@@ -302,7 +134,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
         } else if self.is_word("DEFAULT") {
             self.at += 1;
             let default = self.expression(&token);
-            if let Some(column) = self.columns.last_mut() {
+            if let Some(column) = self.schema.columns.last_mut() {
                 column.column.default = default;
             }
         } else if self.is_word("CODEC") {
@@ -342,7 +174,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
         let span = inner.end - path.len()..inner.end;
         match JsonPath::parse(path) {
             Ok(path) => {
-                let Some(column) = self.columns.last_mut() else {
+                let Some(column) = self.schema.columns.last_mut() else {
                     return;
                 };
                 if column.path_span.is_none() {
@@ -389,7 +221,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
         help: impl Into<String>,
     ) {
         self.report.error(code, span, message, label, help);
-        if let Some(column) = self.columns.last_mut() {
+        if let Some(column) = self.schema.columns.last_mut() {
             column.broken = true;
         }
     }
@@ -453,7 +285,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
         };
         self.at += 1;
         let codec = normalise(&self.text[token.span.start + 1..token.span.end - 1], true);
-        if let Some(column) = self.columns.last_mut() {
+        if let Some(column) = self.schema.columns.last_mut() {
             column.column.codec = Some(codec);
         }
     }
@@ -503,22 +335,6 @@ impl<'t> SchemaReader<'t, '_, '_> {
         );
     }
 
-    fn missing_comma(&mut self, token: &Token) {
-        let span = self.tokens[self.at - 1].span.clone();
-        // The next line may be a comment, an instruction or an index: those say so themselves.
-        let word = self.text_of(token);
-        if token.first_on_line && self.stray_instruction(token, word) {
-            return;
-        }
-        self.report.error(
-            "comma-missing",
-            &span,
-            "there is no comma between two columns",
-            "expected a comma after this",
-            "end the line with `,`",
-        );
-    }
-
     /// Text that fits nowhere; `false` when the rest of the item was skipped.
     fn unexpected(&mut self, token: &Token) -> bool {
         let text = self.text_of(token);
@@ -540,7 +356,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
         }
         if text.starts_with("json:") || text.starts_with("$.") {
             let path = text.strip_prefix("json:").unwrap_or(text);
-            let help = format!("write \\`json:{path}\\`").replace('\\', "");
+            let help = format!("write `json:{path}`");
             self.broken(
                 "json-path-invalid",
                 &token.span,
@@ -562,12 +378,13 @@ impl<'t> SchemaReader<'t, '_, '_> {
     }
 
     fn unclosed(&mut self, span: &Range<usize>) {
+        let (code, message, help) = unclosed(&self.text[span.clone()]);
         self.broken(
-            "quote-not-closed",
+            code,
             &(span.start..span.start + 1),
-            "a quote, backtick or parenthesis has no partner",
+            message,
             "no partner",
-            "close it on the same line, or remove it",
+            help,
         );
     }
 }
@@ -588,4 +405,23 @@ pub(crate) fn is_modifier(word: &str) -> bool {
     WORDS
         .iter()
         .any(|modifier| word.eq_ignore_ascii_case(modifier))
+}
+
+/// What to say about a quote or parenthesis without a partner.
+fn unclosed(text: &str) -> (&'static str, &'static str, &'static str) {
+    let help = "close it on the same line, or remove it";
+    match text.as_bytes().first() {
+        Some(b'`') => ("quote-not-closed", "a backtick is not closed", help),
+        Some(b'(' | b'[') => (
+            "parenthesis-not-closed",
+            "a parenthesis is not closed",
+            help,
+        ),
+        Some(b')' | b']') => (
+            "parenthesis-not-opened",
+            "a parenthesis is closed that was never opened",
+            "remove it",
+        ),
+        _ => ("quote-not-closed", "a quote is not closed", help),
+    }
 }

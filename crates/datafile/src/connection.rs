@@ -3,7 +3,7 @@
 use crate::arn::{RoleArn, is_region};
 use crate::commands::{self, FileKind};
 use crate::diagnostic::Report;
-use crate::dynamodb::template;
+use crate::import::template;
 use crate::lines::{self, Instruction};
 use crate::model::{Connection, SourceFile, Spanned};
 use crate::secret_ref::Template;

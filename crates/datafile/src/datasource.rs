@@ -3,15 +3,17 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::column::{ReadColumn, read_schema};
+use crate::column::ReadColumn;
 use crate::column_type;
 use crate::commands::FileKind;
 use crate::diagnostic::Report;
-use crate::dynamodb::{self, IMPORTS};
+use crate::dynamodb;
 use crate::engine::{self, DEFAULT_ENGINE, REPLACING};
+use crate::import::{self, IMPORTS};
 use crate::index;
 use crate::lines::{self, Body, Instruction, Instructions};
 use crate::model::{Datasource, Engine, SourceFile, Spanned};
+use crate::schema::{Schema, read_schema};
 use crate::sharing;
 
 /// Reads a data source; there always is one, however little of it could be read.
@@ -21,7 +23,7 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Da
     lines::drop_repeated(&mut instructions.list, &["TOKEN"], report);
     let mut datasource = empty(file, name);
     let mut engine_given = false;
-    let mut columns = None;
+    let mut schema = None;
     for instruction in &instructions.list {
         check_secrets(instruction, report);
         engine_given |= instruction.name == "ENGINE";
@@ -31,7 +33,7 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Da
         match instruction.name {
             "SCHEMA" => {
                 datasource.schema_span = schema_range(instruction, text);
-                columns = Some(read_columns(instruction, text, report));
+                schema = Some(read_columns(instruction, text, report));
             }
             "DESCRIPTION" => datasource.description = sharing::description(instruction, text),
             "INDEXES" => datasource.indexes = index::read(instruction, text, report),
@@ -50,7 +52,7 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Da
             _ => {}
         }
     }
-    if columns.is_none() {
+    if schema.is_none() {
         report.error(
             "schema-missing",
             &(0..0),
@@ -59,7 +61,17 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Da
             "add `SCHEMA >` and the columns on the following lines, indented",
         );
     }
-    let columns = columns.unwrap_or_default();
+    let Schema {
+        columns,
+        holds_instructions,
+    } = schema.unwrap_or_default();
+    // What is missing stands in the schema, which was said.
+    let mut silent = Report::new("");
+    let report = if holds_instructions {
+        &mut silent
+    } else {
+        report
+    };
     read_import(
         &mut datasource,
         &instructions,
@@ -104,16 +116,13 @@ fn schema_range(instruction: &Instruction<'_>, text: &str) -> Range<usize> {
     start..(start + block.trim().len())
 }
 
-fn read_columns(
-    instruction: &Instruction<'_>,
-    text: &str,
-    report: &mut Report<'_>,
-) -> Vec<ReadColumn> {
+fn read_columns(instruction: &Instruction<'_>, text: &str, report: &mut Report<'_>) -> Schema {
     let range = match &instruction.body {
         Body::Block(range) => range.clone(),
         Body::Line(_) => instruction.value().span,
     };
-    let mut columns = read_schema(text, range, report);
+    let mut schema = read_schema(text, range, report);
+    let columns = &mut schema.columns;
     if columns.is_empty() {
         report.error(
             "schema-empty",
@@ -137,10 +146,10 @@ fn read_columns(
         }
         new
     });
-    for column in &mut columns {
+    for column in columns {
         column_type::check(column, report);
     }
-    columns
+    schema
 }
 
 fn read_backfill(instruction: &Instruction<'_>, report: &mut Report<'_>) -> bool {
@@ -198,7 +207,7 @@ fn read_import(
             "use IMPORT_CONNECTION_NAME, IMPORT_TABLE_ARN and IMPORT_EXPORT_BUCKET, or send rows over the API",
         );
     } else if first.is_some() {
-        datasource.import = dynamodb::read_import(&instructions.list, report);
+        datasource.import = import::read(&instructions.list, report);
     }
     let mirror = first.is_some() && instructions.foreign.is_empty();
     let engine = &mut datasource.engine;

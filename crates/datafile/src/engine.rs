@@ -62,6 +62,8 @@ pub(crate) fn read(
             "expected a value",
             "write a value after it, or remove the line",
         );
+        // It is there: nobody shall say that it is missing.
+        *slot = Some(value);
     }
     true
 }
@@ -247,6 +249,9 @@ pub(crate) fn check_key(
         }
         return Vec::new();
     };
+    if key.value.is_empty() || key.value.contains("{{") {
+        return Vec::new();
+    }
     if is_empty_key(&key.value) {
         if replacing {
             missing_key(
@@ -373,6 +378,9 @@ pub(crate) fn unknown_column(
     columns: &[ReadColumn],
     report: &mut Report<'_>,
 ) {
+    if name.value.is_empty() || name.value.contains("{{") {
+        return;
+    }
     let shown = normalise(&name.value, false)
         .chars()
         .take(60)

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn segments(text: &str) -> Vec<String> {
-        JsonPath::parse(text).unwrap().segments
+        JsonPath::parse(text).expect("valid").segments
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
             ("$.a['b", 4),
             ("$.a[0]", 4),
         ] {
-            assert_eq!(JsonPath::parse(text).unwrap_err().at, at, "{text}");
+            assert_eq!(JsonPath::parse(text).expect_err("invalid").at, at, "{text}");
         }
     }
 
@@ -210,7 +210,11 @@ mod tests {
             let path = JsonPath {
                 segments: vec!["Item".to_owned(), name.to_owned()],
             };
-            assert_eq!(JsonPath::parse(&path.to_string()).unwrap(), path, "{path}");
+            assert_eq!(
+                JsonPath::parse(&path.to_string()).expect("valid"),
+                path,
+                "{path}"
+            );
             assert!(!path.to_string().contains(['`', '\n']));
         }
     }

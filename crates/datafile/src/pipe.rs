@@ -244,7 +244,7 @@ fn check_options(section: &[Instruction<'_>], kind: NodeKind, report: &mut Repor
             report.error(
                 "option-not-allowed",
                 &instruction.name_span,
-                format!("{name} does not belong to a {kind_name} node"),
+                format!("{name} does not belong to a node of type {kind_name}"),
                 "not an option of this node",
                 "remove the line, or give the node the TYPE it belongs to",
             );
@@ -276,7 +276,7 @@ fn check_options(section: &[Instruction<'_>], kind: NodeKind, report: &mut Repor
                 "option-missing",
                 &section[0].line_span,
                 format!("{name} is missing"),
-                format!("a {kind_name} node needs it"),
+                format!("a node of type {kind_name} needs it"),
                 format!("add `{name} name`"),
             );
         }
