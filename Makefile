@@ -1,15 +1,37 @@
-# The ClickHouse library that tb loads as its embedded engine: about 570 MB, downloaded once.
-.PHONY: engine
-engine: engine/node_modules/.package-lock.json
+# Every command that people and CI run. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help engine build release test lint fmt demo clean
 
-engine/node_modules/.package-lock.json: engine/package.json engine/package-lock.json engine/.npmrc
-	@command -v npm >/dev/null 2>&1 || { \
-		echo "make engine needs npm: install Node.js 20 or newer (https://nodejs.org)," >&2; \
-		echo "or set CLICKHOUSE_URL to use a ClickHouse server of your own" >&2; \
-		exit 1; }
-	@cd engine && npm ci --loglevel=error --no-progress >/dev/null
-	@test -f engine/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so || { \
-		echo "the embedded engine exists for 64-bit Intel and AMD Linux with glibc only;" >&2; \
-		echo "elsewhere set CLICKHOUSE_URL to use a ClickHouse server of your own" >&2; \
-		exit 1; }
-	@touch $@
+ITEMS ?= 10000
+SECONDS ?= 20
+SEED ?= 1
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+engine: ## bring the embedded ClickHouse library from npm
+	@sh engine/install.sh
+
+build: ## build for development
+	cargo build --workspace
+
+release: ## build `tb` and the simulator, optimised
+	cargo build --release --locked -p cli -p aws-sim
+
+test: engine ## run every test
+	cargo test --workspace --locked
+
+lint: ## rustfmt, clippy with warnings as errors, cargo deny if it is there
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
+
+fmt: ## format the code
+	cargo fmt --all
+
+demo: engine release ## a table appears in ClickHouse and is followed (ITEMS=n, SECONDS=n, SEED=n, KEEP=1)
+	@python3 demo/demo.py --items $(ITEMS) --seconds $(SECONDS) --seed $(SEED) $(if $(KEEP),--keep)
+
+clean: ## remove what was built, and what the demo left
+	cargo clean
+	rm -rf engine/node_modules demo/run
