@@ -262,10 +262,18 @@ impl SchemaReader<'_, '_, '_> {
             self.unclosed(&span);
             return None;
         }
-        Some(normalise(
-            &self.text[first.span.start..last.span.end],
-            false,
-        ))
+        let span = first.span.start..last.span.end;
+        if self.text[span.clone()].contains("{{") {
+            self.broken(
+                "secret-not-allowed",
+                &span,
+                "SCHEMA cannot hold a secret",
+                "written as it is",
+                "write the value itself",
+            );
+            return None;
+        }
+        Some(normalise(&self.text[span], false))
     }
 
     fn codec(&mut self, keyword: &Token) {

@@ -93,7 +93,12 @@ impl<'f> Names<'f> {
         file: &'f SourceFile,
         report: &mut Report<'_>,
     ) {
-        if !is_identifier(name) {
+        // No query names a connection, so it may have dashes.
+        let valid = match kind {
+            FileKind::Connection => is_identifier(&name.replace('-', "_")),
+            FileKind::Datasource | FileKind::Pipe => is_identifier(name),
+        };
+        if !valid {
             report.error(
                 "resource-name-invalid",
                 &(0..0),

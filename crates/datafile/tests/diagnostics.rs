@@ -178,6 +178,11 @@ fn mistakes_in_columns() {
             orders("empty codec", SK, "sk String `json:$.Item.sk` CODEC,"),
             orders("rubbish", SK, "sk String = `json:$.Item.sk`,"),
             orders(
+                "secret in a default",
+                SK,
+                "sk String `json:$.Item.sk` DEFAULT {{ tb_secret('x') }},",
+            ),
+            orders(
                 "hostile name",
                 SK,
                 "sk String `json:$.Item.sk`,\n    a:b String `json:$.Item.x`,",
