@@ -59,6 +59,9 @@ struct Options {
     /// Let everyone assume roles that were not declared (default: only when no --role is given)
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     open_roles: Option<bool>,
+    /// Seconds by which the clock starts behind the wall clock; POST /_sim/advance brings it to the present
+    #[arg(long, default_value_t = 0.0)]
+    start_ago_seconds: f64,
     /// Bucket to create at the start, as NAME or NAME=REGION; repeatable
     #[arg(long)]
     bucket: Vec<String>,
@@ -113,7 +116,7 @@ fn simulator(options: &Options) -> Sim {
     config.export.duration_ms = millis(options.export_seconds);
     config.export.files = options.export_files;
     config.export.fuzz_ms = millis(options.export_fuzz_seconds);
-    let sim = Sim::new(config);
+    let sim = Sim::in_the_past(config, millis(options.start_ago_seconds));
     sim.with(|world| {
         for arn in &options.role {
             let mut role = Role::new(arn, "*", &[]);

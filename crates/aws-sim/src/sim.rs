@@ -43,14 +43,20 @@ pub struct RunningSim {
 impl Sim {
     /// A world on the wall clock.
     pub fn new(config: WorldConfig) -> Self {
+        Self::in_the_past(config, 0)
+    }
+
+    /// A world whose clock is `ago_ms` behind the wall clock, until [`Sim::advance`] brings it to the present: for
+    /// tables whose stream is not brand-new.
+    pub fn in_the_past(config: WorldConfig, ago_ms: i64) -> Self {
         let world = World::new(WorldConfig {
-            start_ms: wall_ms(),
+            start_ms: wall_ms() - ago_ms,
             ..config
         });
         Self {
             state: Arc::new(Mutex::new(State {
                 world,
-                offset_ms: Some(0),
+                offset_ms: Some(-ago_ms),
             })),
         }
     }
