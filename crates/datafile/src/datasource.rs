@@ -224,22 +224,7 @@ fn read_import(
         );
         return;
     }
-    // Where only one engine is possible, "not supported" says more than "unknown".
-    let mut quiet = Report::new("");
-    let known = engine::check_name(engine, if mirror { &mut quiet } else { report });
-    let arguments = quiet
-        .finish()
-        .into_iter()
-        .find(|found| found.code == "engine-arguments");
-    if let Some(found) = arguments.filter(|_| engine.name.value == REPLACING) {
-        report.error(
-            found.code,
-            &found.span,
-            found.message,
-            found.label,
-            found.help.unwrap_or_default(),
-        );
-    }
+    let known = check_engine_name(engine, mirror, report);
     let key = if known {
         engine::check_key(engine, columns, report)
     } else {
@@ -247,22 +232,47 @@ fn read_import(
     };
     if mirror {
         dynamodb::check(engine, engine_given, &key, columns, report);
-    } else if engine.name.value == REPLACING && !columns.is_empty() {
-        let named = [
-            ("engine-ver-column-unknown", "ENGINE_VER", &engine.ver),
-            (
-                "engine-is-deleted-column-unknown",
-                "ENGINE_IS_DELETED",
-                &engine.is_deleted,
-            ),
-        ];
-        for (code, instruction, name) in named {
-            if let Some(name) = name
-                .as_ref()
-                .filter(|name| engine::find(columns, name).is_none())
-            {
-                engine::unknown_column(code, instruction, name, columns, report);
-            }
+    } else {
+        check_version_columns(engine, columns, report);
+    }
+}
+
+/// Whether the engine is one there is. Where only one is possible, "not supported" says more than
+/// "unknown", and is said later.
+fn check_engine_name(engine: &mut Engine, mirror: bool, report: &mut Report<'_>) -> bool {
+    if !mirror {
+        return engine::check_name(engine, report);
+    }
+    let mut quiet = Report::new("");
+    let known = engine::check_name(engine, &mut quiet);
+    if engine.name.value == REPLACING {
+        for found in quiet.finish() {
+            let help = found.help.unwrap_or_default();
+            report.error(found.code, &found.span, found.message, found.label, help);
+        }
+    }
+    known
+}
+
+/// Without an import the columns of versions and deletions only have to be there.
+fn check_version_columns(engine: &Engine, columns: &[ReadColumn], report: &mut Report<'_>) {
+    if engine.name.value != REPLACING || columns.is_empty() {
+        return;
+    }
+    let named = [
+        ("engine-ver-column-unknown", "ENGINE_VER", &engine.ver),
+        (
+            "engine-is-deleted-column-unknown",
+            "ENGINE_IS_DELETED",
+            &engine.is_deleted,
+        ),
+    ];
+    for (code, instruction, name) in named {
+        if let Some(name) = name
+            .as_ref()
+            .filter(|name| engine::find(columns, name).is_none())
+        {
+            engine::unknown_column(code, instruction, name, columns, report);
         }
     }
 }

@@ -33,6 +33,15 @@ fn check_parsed(parsed: &Parsed, files: &[SourceFile]) {
         let line = found.one_line(text);
         assert!(line.starts_with(&found.path));
     }
+    for connection in &parsed.project.connections {
+        for span in [
+            &connection.kind.span,
+            &connection.role_arn.span,
+            &connection.region.span,
+        ] {
+            assert!(connection.text.get(span.clone()).is_some(), "{span:?}");
+        }
+    }
     for datasource in &parsed.project.datasources {
         assert!(
             datasource
@@ -49,7 +58,20 @@ fn check_parsed(parsed: &Parsed, files: &[SourceFile]) {
         ];
         let spans = values.into_iter().flatten().map(|value| &value.span);
         let columns = datasource.columns.iter().map(|column| &column.span);
-        for span in spans.chain(columns).chain([&engine.name.span]) {
+        let import = datasource.import.iter().flat_map(|import| {
+            [
+                &import.connection.span,
+                &import.table_arn.span,
+                &import.export_bucket.span,
+            ]
+        });
+        let tokens = datasource.tokens.iter().map(|token| &token.span);
+        for span in spans
+            .chain(columns)
+            .chain(import)
+            .chain(tokens)
+            .chain([&engine.name.span])
+        {
             assert!(datasource.text.get(span.clone()).is_some(), "{span:?}");
         }
     }
