@@ -122,7 +122,7 @@ pub struct ApiError {
     /// HTTP status.
     pub status: u16,
     /// Further members of the JSON body, such as `Item` or `CancellationReasons`.
-    pub extra: Option<Value>,
+    pub extra: Option<Box<Value>>,
     /// Headers that come with the error, such as `x-amz-bucket-region`.
     pub headers: Vec<(&'static str, String)>,
 }
@@ -174,7 +174,9 @@ impl ApiError {
         };
         let mut body =
             json!({ "__type": format!("{space}#{}", self.code), "message": self.message });
-        if let (Some(Value::Object(extra)), Some(members)) = (&self.extra, body.as_object_mut()) {
+        if let (Some(Value::Object(extra)), Some(members)) =
+            (self.extra.as_deref(), body.as_object_mut())
+        {
             members.extend(extra.clone());
         }
         body.to_string()

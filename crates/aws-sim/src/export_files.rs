@@ -167,7 +167,7 @@ impl World {
         if lines.len() == 0 && number % 2 == 1 {
             return (Vec::new(), 0);
         }
-        let members = if config.multi_member && number % 3 == 0 && lines.len() > 1 {
+        let members = if config.multi_member && number.is_multiple_of(3) && lines.len() > 1 {
             3
         } else {
             1

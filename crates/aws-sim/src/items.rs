@@ -267,7 +267,7 @@ fn check_condition(params: &Params, scope: &Scope, old: Option<&Image>) -> Resul
     if let Some(old) = old.filter(|_| wanted) {
         error.extra = serde_json::from_slice(&old.json)
             .ok()
-            .map(|item: Value| json!({ "Item": item }));
+            .map(|item: Value| Box::new(json!({ "Item": item })));
     }
     Err(error)
 }

@@ -68,7 +68,7 @@ impl World {
                 codes.join(", ")
             );
             let mut error = ApiError::new("TransactionCanceledException", message);
-            error.extra = Some(json!({ "CancellationReasons": reasons }));
+            error.extra = Some(Box::new(json!({ "CancellationReasons": reasons })));
             return Err(error);
         }
         for plan in &plans {
