@@ -1,5 +1,16 @@
 //! Runs mirrors and answers the HTTP API. Sees DynamoDB and ClickHouse through the mirror's ports only.
+//!
+//! [`run::run`] is the whole server in prose. A request goes `api` -> `deploy` or `store` -> `worker`.
 #![forbid(unsafe_code)]
 
+mod api;
+pub mod deploy;
+pub mod run;
+pub mod secrets;
 pub mod settings;
+pub mod state_dir;
+pub mod store;
+pub mod system_clock;
+mod telemetry;
+pub mod tokens;
 pub mod worker;

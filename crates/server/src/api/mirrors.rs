@@ -1,0 +1,134 @@
+//! What people see of their mirrors. Our own endpoint.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use mirror::checkpoint::ExportPhase;
+use mirror::status::{MirrorState, StatusReport};
+use mirror::store::MirrorProgress;
+use serde_json::{Value, json};
+
+use super::App;
+use super::caller::Caller;
+use super::error::{ApiError, ApiResult};
+use super::wire::iso_time;
+use crate::store::MirrorRow;
+
+pub(super) async fn list(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Json<Value>> {
+    let mut mirrors = Vec::new();
+    for row in app.store.mirrors(&caller.workspace.id).await? {
+        if caller.may("DATASOURCES:READ", &row.datasource) {
+            mirrors.push(object(&app, &row).await?);
+        }
+    }
+    Ok(Json(json!({ "mirrors": mirrors })))
+}
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Path(datasource): Path<String>,
+    caller: Caller,
+) -> ApiResult<Json<Value>> {
+    caller.require("DATASOURCES:READ", &datasource)?;
+    let row = app.store.mirror(&caller.workspace.id, &datasource).await?;
+    let row = row.ok_or_else(|| {
+        ApiError::not_found(format!(
+            "data source {datasource:?} has no mirror; run: tb build --with-connections"
+        ))
+    })?;
+    Ok(Json(object(&app, &row).await?))
+}
+
+async fn object(app: &App, row: &MirrorRow) -> ApiResult<Value> {
+    let report = match app.supervisor.status(&row.id) {
+        Some(report) => report,
+        None => {
+            let progress = app.store.load_progress(&row.id).await?;
+            at_rest(row, &progress, app.sources.is_some())
+        }
+    };
+    Ok(render(row, &report))
+}
+
+/// A mirror whose worker has not run since the server started.
+fn at_rest(row: &MirrorRow, progress: &MirrorProgress, has_credentials: bool) -> StatusReport {
+    let (state, reason, next_action) = match (row.stopped, has_credentials) {
+        (true, _) => (
+            MirrorState::Stopped,
+            None,
+            Some(format!("tb datasource start {}", row.datasource)),
+        ),
+        (false, false) => (
+            MirrorState::Broken,
+            Some("the server has no AWS credentials".to_owned()),
+            Some("tb local restart --use-aws-creds".to_owned()),
+        ),
+        (false, true) => (MirrorState::Starting, None, None),
+    };
+    let mut report = StatusReport {
+        state,
+        reason,
+        next_action,
+        backfill: Default::default(),
+        stream_rows: 0,
+        quarantined: progress.quarantined,
+        lag_seconds: None,
+        headroom_seconds: None,
+        shards: (0, 0),
+        last_read_ms: None,
+        last_insert_ms: None,
+        last_error: None,
+        warnings: progress.gap.iter().cloned().collect(),
+    };
+    if let Some(export) = &progress.export {
+        report.backfill.phase = match export.phase {
+            ExportPhase::Waiting => "waiting",
+            ExportPhase::Running => "exporting",
+            ExportPhase::Loading => "loading",
+            ExportPhase::Loaded => "loaded",
+            ExportPhase::Failed => "failed",
+        }
+        .to_owned();
+        report.backfill.export_arn = export.arn.clone();
+        report.backfill.files = (export.files_loaded, export.files_total);
+        report.backfill.items = (export.items_loaded, export.items_total);
+        report.backfill.bytes = export.bytes_loaded;
+    }
+    report
+}
+
+fn render(row: &MirrorRow, report: &StatusReport) -> Value {
+    let backfill = &report.backfill;
+    let time = |ms: Option<i64>| ms.map(iso_time);
+    json!({
+        "id": row.id,
+        "datasource": row.datasource,
+        "table_arn": row.source.table_arn,
+        "state": report.state.name(),
+        "reason": report.reason,
+        "next_action": report.next_action,
+        "backfill": {
+            "phase": backfill.phase,
+            "export_arn": backfill.export_arn,
+            "files_loaded": backfill.files.0,
+            "files_total": backfill.files.1,
+            "items_loaded": backfill.items.0,
+            "items_total": backfill.items.1,
+            "bytes": backfill.bytes,
+            "elapsed_seconds": backfill.elapsed_seconds,
+            "seconds_left": backfill.seconds_left,
+        },
+        "stream_rows": report.stream_rows,
+        "quarantined": report.quarantined,
+        "lag_seconds": report.lag_seconds,
+        "headroom_seconds": report.headroom_seconds,
+        "active_shards": report.shards.0,
+        "waiting_shards": report.shards.1,
+        "last_read_at": time(report.last_read_ms),
+        "last_insert_at": time(report.last_insert_ms),
+        "last_error": report.last_error.as_ref().map(|(text, _)| text),
+        "last_error_at": time(report.last_error.as_ref().map(|(_, at)| *at)),
+        "warnings": report.warnings,
+    })
+}

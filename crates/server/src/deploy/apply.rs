@@ -1,0 +1,410 @@
+//! Applying a project: check everything, then write down what is about to change, then change it.
+//!
+//! The process may die at every await. Until `begin_tables` nothing has changed here; from then on the tables
+//! that were begun are on a list, and the next deployment makes them anew; after `commit_project` the project
+//! is live, and a restarted server starts its mirrors.
+
+use std::collections::HashMap;
+
+use datafile::Severity;
+use sha2::{Digest, Sha256};
+
+use super::changes::{Level, NamedResource, Report, StartedExport};
+use super::connect::{Step, TableStep, plan_tables};
+use super::diff::{self, TableChange, WantedResource};
+use super::live::Live;
+use super::validate::{Surroundings, Wanted, describe, validate};
+use super::{DeployError, DeployRequest, Deployer};
+use crate::secrets::hex;
+use crate::store::{ProjectChange, ResourceKind, ResourceRow, Workspace};
+use crate::telemetry;
+
+/// How long a build waits for AWS to name the export, milliseconds.
+const EXPORT_ARN_WAIT_MS: u64 = 15_000;
+
+impl Deployer {
+    /// Checks a project and, unless asked only to check, makes it live. The caller holds the lock of the
+    /// workspace.
+    pub async fn apply(
+        &self,
+        workspace: &Workspace,
+        request: DeployRequest,
+    ) -> Result<Report, DeployError> {
+        let live = self.live(workspace).await?;
+        let around = Surroundings {
+            live: &live.resources,
+            secrets: &live.secrets,
+            keys: &self.keys,
+        };
+        let (wanted, diagnostics) = validate(request.files.clone(), &around);
+        let mut report = Report {
+            allowed_destructive: request.allow_destructive,
+            ..Report::default()
+        };
+        for diagnostic in &diagnostics {
+            let text = describe(diagnostic, &wanted.files);
+            match diagnostic.severity {
+                Severity::Error => report.error(&diagnostic.path, text),
+                Severity::Warning => report.remark(Level::Warning, &diagnostic.path, text),
+            }
+        }
+        if report.failed() {
+            return Ok(report);
+        }
+        let resources = self.resource_rows(&live, &wanted);
+        report.changes = diff::lists(&live.resources, &wanted_resources(&wanted));
+        report.datasources = named(&resources, ResourceKind::Datasource);
+        report.pipes = named(&resources, ResourceKind::Pipe);
+        let tokens = self.plan_tokens(workspace, &live, &wanted.project);
+        report.token_changes = tokens.changes;
+
+        let mut steps = plan_steps(&live, &wanted);
+        let dropped = dropped_tables(&live, &wanted);
+        if !request.allow_destructive {
+            self.refuse_losses(workspace, &live, &steps, &dropped, &mut report)
+                .await;
+        }
+        if report.failed() {
+            return Ok(report);
+        }
+        self.connect(workspace, &request, &mut steps, &mut report)
+            .await;
+        plan_tables(workspace, &wanted, &mut steps, &mut report);
+        remark_steps(&wanted, &steps, &mut report);
+        list_connected(&steps, &mut report);
+        if report.failed() || request.check {
+            return Ok(report);
+        }
+
+        self.change_tables(workspace, &live, &steps, &dropped)
+            .await?;
+        let changed = steps.iter().filter(|step| step.mirror_changes());
+        let project = ProjectChange {
+            resources,
+            mirrors: changed.filter_map(|step| step.mirror.clone()).collect(),
+            dropped_mirrors: Vec::new(),
+            tokens: tokens.put,
+            revoked_tokens: tokens.revoke,
+            now_ms: self.clock.now_ms(),
+        };
+        self.store.commit_project(&workspace.id, &project).await?;
+        telemetry::project_live(&workspace.name, report.changes.is_empty());
+        self.start_mirrors(workspace, &steps, &mut report).await;
+        Ok(report)
+    }
+
+    /// One error for each data source whose rows would be lost.
+    async fn refuse_losses(
+        &self,
+        workspace: &Workspace,
+        live: &Live,
+        steps: &[Step<'_>],
+        dropped: &[String],
+        report: &mut Report,
+    ) {
+        let recreated = steps.iter().filter_map(|step| match &step.table {
+            TableStep::Change(TableChange::Recreate(reasons)) => {
+                Some((&step.datasource.name, reasons.join(", ")))
+            }
+            _ => None,
+        });
+        let gone = dropped.iter().map(|name| {
+            let kept = steps.iter().any(|step| step.datasource.name == *name);
+            let reason = if kept {
+                "it no longer mirrors a table"
+            } else {
+                "it is not among the files any more"
+            };
+            (name, reason.to_owned())
+        });
+        let losses: Vec<_> = recreated.chain(gone).collect();
+        if losses.is_empty() {
+            return;
+        }
+        let rows: Option<HashMap<String, u64>> = self
+            .warehouse
+            .stats(&workspace.database())
+            .await
+            .ok()
+            .map(|stats| {
+                stats
+                    .into_iter()
+                    .map(|table| (table.table, table.rows))
+                    .collect()
+            });
+        for (name, reason) in losses {
+            let known = rows
+                .as_ref()
+                .map(|rows| rows.get(name).copied().unwrap_or(0));
+            if live.mirror(name).is_none() && known == Some(0) {
+                continue;
+            }
+            let size = match known {
+                Some(rows) => format!(" with {rows} rows"),
+                None => String::new(),
+            };
+            let path = live
+                .resource("datasource", name)
+                .map_or(name.as_str(), |row| row.path.as_str());
+            report.error(
+                path,
+                format!(
+                    "this would lose data: {reason}. The table {name}{size} would be dropped; a data source that stays is filled again by a new export of its DynamoDB table. If you want that, add --allow-destructive-operations"
+                ),
+            );
+        }
+    }
+
+    async fn change_tables(
+        &self,
+        workspace: &Workspace,
+        live: &Live,
+        steps: &[Step<'_>],
+        dropped: &[String],
+    ) -> Result<(), DeployError> {
+        let database = workspace.database();
+        self.ensure_database(workspace).await?;
+        let made = steps.iter().filter(|step| step.starts_over());
+        let begun: Vec<String> = made
+            .map(|step| step.datasource.name.clone())
+            .chain(dropped.iter().cloned())
+            .collect();
+        if !begun.is_empty() {
+            let mut mirrors = Vec::new();
+            for name in &begun {
+                if let Some(mirror) = live.mirror(name) {
+                    self.supervisor.stop(&mirror.id).await;
+                    mirrors.push(mirror.id.clone());
+                }
+            }
+            self.store
+                .begin_tables(&workspace.id, &begun, &mirrors)
+                .await?;
+        }
+        for name in dropped {
+            self.drop_table(&database, name).await?;
+        }
+        // Data sources that an earlier deployment began and that are not wanted any more.
+        for name in &live.unfinished {
+            if !begun.contains(name) {
+                self.drop_table(&database, name).await?;
+            }
+        }
+        for step in steps {
+            let Some(plan) = &step.plan else { continue };
+            if matches!(
+                step.table,
+                TableStep::Redo | TableStep::Change(TableChange::Recreate(_))
+            ) {
+                self.drop_table(&database, &plan.table).await?;
+            }
+            let done = match &step.table {
+                TableStep::Change(TableChange::Keep) => Ok(()),
+                TableStep::Change(TableChange::Add(columns)) => {
+                    self.warehouse.add_columns(plan, columns).await
+                }
+                _ => self.warehouse.create_table(plan).await,
+            };
+            done.map_err(DeployError::Warehouse)?;
+        }
+        Ok(())
+    }
+
+    async fn drop_table(&self, database: &str, table: &str) -> Result<(), DeployError> {
+        self.warehouse
+            .drop_table(database, table)
+            .await
+            .map_err(DeployError::Warehouse)
+    }
+
+    /// Starts every mirror that should run. A worker that runs with the same plan is left alone.
+    async fn start_mirrors(&self, workspace: &Workspace, steps: &[Step<'_>], report: &mut Report) {
+        if !self.has_credentials {
+            return;
+        }
+        let mut asked = Vec::new();
+        for step in steps {
+            let Some(row) = step.mirror.as_ref().filter(|row| !row.stopped) else {
+                continue;
+            };
+            match self.mirror_spec(workspace, row, step.datasource) {
+                Ok(spec) => {
+                    telemetry::mirror_starts(&spec.name, &row.id, &row.source.table_arn);
+                    self.supervisor.start(spec).await;
+                }
+                Err(error) => {
+                    report.remark(Level::Warning, &step.datasource.path, error.to_string());
+                }
+            }
+            if step.mirror_is_new {
+                asked.push((step, row));
+            }
+        }
+        let mut waiting = Vec::new();
+        for (_, row) in &asked {
+            waiting.push(self.supervisor.export_arn(&row.id, EXPORT_ARN_WAIT_MS));
+        }
+        let arns = futures::future::join_all(waiting).await;
+        for ((step, row), arn) in asked.into_iter().zip(arns) {
+            let name = &row.datasource;
+            let id = report.datasources.iter().find(|d| d.name == *name);
+            let datasource_id = id.map(|d| d.id.clone()).unwrap_or_default();
+            match arn {
+                Some(export_arn) => report.exports.push(StartedExport {
+                    datasource: name.clone(),
+                    datasource_id,
+                    export_arn,
+                }),
+                None => report.remark(
+                    Level::Warning,
+                    &step.datasource.path,
+                    format!(
+                        "DynamoDB initial export backfill for data source '{name}' is about to start; AWS has not named the export yet. See how it goes with: tb datasource ls"
+                    ),
+                ),
+            }
+        }
+    }
+
+    /// The whole project as it will be stored; what was there keeps its id.
+    fn resource_rows(&self, live: &Live, wanted: &Wanted) -> Vec<ResourceRow> {
+        let now_ms = self.clock.now_ms();
+        let row = |wanted: WantedResource| {
+            let kind = wanted.kind.extension();
+            let known = live.resource(kind, &wanted.name);
+            let same = known.is_some_and(|row| row.text == wanted.text);
+            ResourceRow {
+                kind: kind.to_owned(),
+                id: known.map_or_else(|| new_id(wanted.kind), |row| row.id.clone()),
+                sha256: hex(&Sha256::digest(wanted.text.as_bytes())),
+                created_at_ms: known.map_or(now_ms, |row| row.created_at_ms),
+                updated_at_ms: known
+                    .filter(|_| same)
+                    .map_or(now_ms, |row| row.updated_at_ms),
+                name: wanted.name,
+                path: wanted.path,
+                text: wanted.text,
+            }
+        };
+        wanted_resources(wanted).into_iter().map(row).collect()
+    }
+}
+
+fn plan_steps<'a>(live: &'a Live, wanted: &'a Wanted) -> Vec<Step<'a>> {
+    let step = |datasource: &'a datafile::Datasource| {
+        let import = wanted.imports.get(&datasource.name)?;
+        let table = match live.with_table(&datasource.name) {
+            _ if live.unfinished.contains(&datasource.name) => TableStep::Redo,
+            None => TableStep::Create,
+            Some(old) => {
+                let old_arn = live.table_arn(old);
+                let new_arn = &import.source.table_arn;
+                TableStep::Change(diff::table_change(old, &old_arn, datasource, new_arn))
+            }
+        };
+        Some(Step {
+            datasource,
+            import,
+            table,
+            old_mirror: live.mirror(&datasource.name),
+            mirror: None,
+            mirror_is_new: false,
+            plan: None,
+        })
+    };
+    wanted.project.datasources.iter().filter_map(step).collect()
+}
+
+/// Data sources that have a table now and will not have one.
+fn dropped_tables(live: &Live, wanted: &Wanted) -> Vec<String> {
+    let names = live.project.datasources.iter().map(|live| &live.name);
+    names
+        .filter(|name| live.with_table(name).is_some() && !wanted.imports.contains_key(*name))
+        .cloned()
+        .collect()
+}
+
+fn remark_steps(wanted: &Wanted, steps: &[Step<'_>], report: &mut Report) {
+    for datasource in &wanted.project.datasources {
+        if datasource.import.is_none() {
+            report.remark(
+                Level::Warning,
+                &datasource.path,
+                format!(
+                    "data source '{}' mirrors no DynamoDB table: its file is kept, and it has no table in this version",
+                    datasource.name
+                ),
+            );
+        }
+    }
+    for step in steps {
+        let path = &step.datasource.path;
+        if let (TableStep::Change(TableChange::Add(columns)), Some(_)) =
+            (&step.table, step.old_mirror)
+        {
+            report.remark(
+                Level::Warning,
+                path,
+                format!(
+                    "rows that are in the table already hold the default in the new columns {}; they are filled as items change",
+                    columns.join(", ")
+                ),
+            );
+        }
+        if step.mirror.as_ref().is_some_and(|row| row.stopped) {
+            let name = &step.datasource.name;
+            let message =
+                format!("the mirror of '{name}' is stopped; run: tb datasource start {name}");
+            report.remark(Level::Info, path, message);
+        }
+    }
+}
+
+/// A data source with a new mirror counts as changed, or clients would say that nothing changed.
+fn list_connected(steps: &[Step<'_>], report: &mut Report) {
+    let lists = &mut report.changes;
+    for step in steps.iter().filter(|step| step.mirror_changes()) {
+        let name = &step.datasource.name;
+        let listed = lists.new_datasource_names.contains(name)
+            || lists.changed_datasource_names.contains(name);
+        if !listed {
+            lists.changed_datasource_names.push(name.clone());
+        }
+    }
+}
+
+fn wanted_resources(wanted: &Wanted) -> Vec<WantedResource> {
+    let make = |kind, name: &String, path: &String, text: &String| WantedResource {
+        kind,
+        name: name.clone(),
+        path: path.clone(),
+        text: text.clone(),
+    };
+    let project = &wanted.project;
+    let connections = project.connections.iter();
+    let datasources = project.datasources.iter();
+    let pipes = project.pipes.iter();
+    connections
+        .map(|c| make(ResourceKind::Connection, &c.name, &c.path, &c.text))
+        .chain(datasources.map(|d| make(ResourceKind::Datasource, &d.name, &d.path, &d.text)))
+        .chain(pipes.map(|p| make(ResourceKind::Pipe, &p.name, &p.path, &p.text)))
+        .collect()
+}
+
+fn named(resources: &[ResourceRow], kind: ResourceKind) -> Vec<NamedResource> {
+    let of_kind = resources.iter().filter(|row| row.kind == kind.extension());
+    let name = |row: &ResourceRow| NamedResource {
+        id: row.id.clone(),
+        name: row.name.clone(),
+    };
+    of_kind.map(name).collect()
+}
+
+fn new_id(kind: ResourceKind) -> String {
+    let prefix = match kind {
+        ResourceKind::Connection => "c",
+        ResourceKind::Datasource => "t",
+        ResourceKind::Pipe => "p",
+    };
+    format!("{prefix}_{}", uuid::Uuid::new_v4().simple())
+}

@@ -1,0 +1,284 @@
+//! Everything that is wrong with the files of a project, found without touching anything.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use datafile::{
+    Datasource, Diagnostic, Project, RoleArn, Severity, SourceFile, Spanned, TableArn, Template,
+};
+use mirror::source::SourceSpec;
+
+use crate::secrets::{Keyring, Secret};
+use crate::store::ResourceRow;
+
+/// Names that servers give to their own tokens.
+pub(super) const RESERVED_TOKENS: [&str; 3] =
+    ["user token", "admin token", "workspace admin token"];
+
+/// A project that can be applied as far as its files go.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// The uploaded files, and connections taken over from the live project.
+    pub(super) files: Vec<SourceFile>,
+    /// What they say.
+    pub(super) project: Project,
+    /// Data sources that mirror a table: connection name and how to reach the table.
+    pub(super) imports: BTreeMap<String, WantedImport>,
+}
+
+/// Where a data source's rows come from, secrets filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WantedImport {
+    /// Connection.
+    pub(super) connection: String,
+    /// Table, role, bucket.
+    pub(super) source: SourceSpec,
+}
+
+/// What validation looks at besides the files.
+pub(super) struct Surroundings<'a> {
+    pub(super) live: &'a [ResourceRow],
+    pub(super) secrets: &'a HashMap<String, Secret>,
+    pub(super) keys: &'a Keyring,
+}
+
+/// Reads the files and resolves their secrets. The diagnostics are all mistakes and warnings, file by file.
+pub(super) fn validate(
+    mut files: Vec<SourceFile>,
+    around: &Surroundings<'_>,
+) -> (Wanted, Vec<Diagnostic>) {
+    take_over_connections(&mut files, around.live);
+    let parsed = datafile::parse_project(&files);
+    let mut diagnostics = parsed.diagnostics;
+    let project = parsed.project;
+    let mut imports = BTreeMap::new();
+    for datasource in &project.datasources {
+        check_names(datasource, &project, &mut diagnostics);
+        if let Some(import) = resolve_import(datasource, &project, around, &mut diagnostics) {
+            imports.insert(datasource.name.clone(), import);
+        }
+    }
+    for pipe in &project.pipes {
+        check_tokens(&pipe.path, &pipe.tokens, &mut diagnostics);
+    }
+    diagnostics.sort_by(|a, b| (&a.path, a.span.start).cmp(&(&b.path, b.span.start)));
+    diagnostics.dedup();
+    let wanted = Wanted {
+        files,
+        project,
+        imports,
+    };
+    (wanted, diagnostics)
+}
+
+/// `line:column: what is wrong; help: what to write`, without the file's name.
+pub(super) fn describe(diagnostic: &Diagnostic, files: &[SourceFile]) -> String {
+    let text = files
+        .iter()
+        .find(|file| file.path == diagnostic.path)
+        .map_or("", |file| file.text.as_str());
+    let line = diagnostic.one_line(text);
+    match line.strip_prefix(&format!("{}:", diagnostic.path)) {
+        Some(rest) => rest.to_owned(),
+        None => line,
+    }
+}
+
+/// Some clients leave connections out of their uploads; those that are still used stay.
+fn take_over_connections(files: &mut Vec<SourceFile>, live: &[ResourceRow]) {
+    let project = datafile::parse_project(files).project;
+    for datasource in &project.datasources {
+        let named = datasource
+            .import
+            .as_ref()
+            .and_then(|import| import.connection.literal());
+        let Some(name) = named else { continue };
+        let uploaded = project.connections.iter().any(|c| c.name == name)
+            || files.iter().any(|file| is_connection(&file.path, &name));
+        if uploaded {
+            continue;
+        }
+        let known = live
+            .iter()
+            .find(|row| row.kind == "connection" && row.name == name);
+        if let Some(row) = known {
+            files.push(SourceFile {
+                path: row.path.clone(),
+                text: row.text.clone(),
+            });
+        }
+    }
+}
+
+fn is_connection(path: &str, name: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.strip_suffix(".connection") == Some(name)
+}
+
+fn check_names(datasource: &Datasource, project: &Project, diagnostics: &mut Vec<Diagnostic>) {
+    check_tokens(&datasource.path, &datasource.tokens, diagnostics);
+    let Some(stem) = datasource.name.strip_suffix("_quarantine") else {
+        return;
+    };
+    if project.datasources.iter().any(|other| other.name == stem) {
+        diagnostics.push(error(
+            "name-taken",
+            &datasource.path,
+            0..0,
+            format!(
+                "{} is the name of the table that keeps the records of {stem} that could not be converted",
+                datasource.name
+            ),
+            "rename this file".to_owned(),
+        ));
+    }
+}
+
+fn check_tokens(path: &str, tokens: &[datafile::TokenGrant], diagnostics: &mut Vec<Diagnostic>) {
+    for token in tokens {
+        if RESERVED_TOKENS.contains(&token.name.as_str()) {
+            diagnostics.push(error(
+                "name-taken",
+                path,
+                token.span.clone(),
+                format!(
+                    "{:?} is the name of one of the server's own tokens",
+                    token.name
+                ),
+                "choose another name for this token".to_owned(),
+            ));
+        }
+    }
+}
+
+fn resolve_import(
+    datasource: &Datasource,
+    project: &Project,
+    around: &Surroundings<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<WantedImport> {
+    let import = datasource.import.as_ref()?;
+    let path = &datasource.path;
+    let connection = resolve(path, &import.connection, around, diagnostics);
+    let table_arn = resolve(path, &import.table_arn, around, diagnostics);
+    let bucket = resolve(path, &import.export_bucket, around, diagnostics);
+    let connection = connection?;
+    let found = project.connections.iter().find(|c| c.name == connection);
+    let Some(found) = found else {
+        // A name written out is checked by the parser; one that a secret holds is checked here.
+        if import.connection.literal().is_none() {
+            diagnostics.push(error(
+                "connection-not-found",
+                path,
+                import.connection.span.clone(),
+                format!("there is no connection {connection}"),
+                format!("add {connection}.connection to the project"),
+            ));
+        }
+        return None;
+    };
+    let role_arn = resolve(&found.path, &found.role_arn, around, diagnostics);
+    let region = resolve(&found.path, &found.region, around, diagnostics);
+    let (table_arn, export_bucket) = (table_arn?, bucket?);
+    let (role_arn, region) = (role_arn?, region?);
+    let mut check = |path: &str, field: &Spanned<Template>, problem: Option<(String, &str)>| {
+        // What stands in the file itself has been checked by the parser.
+        if let (None, Some((message, help))) = (field.literal(), problem) {
+            let span = field.span.clone();
+            diagnostics.push(error("bad-secret", path, span, message, help.to_owned()));
+        }
+    };
+    let problem = RoleArn::parse(&role_arn).err().map(|e| {
+        let message = format!("the secret's value is not the ARN of a role: {e}");
+        (message, "it looks like arn:aws:iam::123456789012:role/name")
+    });
+    check(&found.path, &found.role_arn, problem);
+    let problem = TableArn::parse(&table_arn).err().map(|e| {
+        let message = format!("the secret's value is not the ARN of a table: {e}");
+        let help = "it looks like arn:aws:dynamodb:us-east-1:123456789012:table/name";
+        (message, help)
+    });
+    check(path, &import.table_arn, problem);
+    let problem = (!datafile::is_region(&region)).then(|| {
+        let message = "the secret's value is not an AWS region".to_owned();
+        (message, "it looks like us-east-1")
+    });
+    check(&found.path, &found.region, problem);
+    let problem = (!datafile::is_bucket_name(&export_bucket)).then(|| {
+        let message = "the secret's value is not the name of a bucket".to_owned();
+        (
+            message,
+            "write the bare name, without s3:// and without a path",
+        )
+    });
+    check(path, &import.export_bucket, problem);
+    Some(WantedImport {
+        source: SourceSpec {
+            role_arn,
+            external_id: around.keys.external_id(&connection),
+            region,
+            table_arn,
+            export_bucket,
+        },
+        connection,
+    })
+}
+
+fn resolve(
+    path: &str,
+    template: &Spanned<Template>,
+    around: &Surroundings<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<String> {
+    let lookup = |name: &str| {
+        around
+            .secrets
+            .get(name)
+            .map(|value| value.expose().to_owned())
+    };
+    match template.resolve(&lookup) {
+        Ok(value) => Some(unquoted(value.trim()).to_owned()),
+        Err(missing) => {
+            let name = missing.name;
+            diagnostics.push(error(
+                "secret-not-set",
+                path,
+                template.span.clone(),
+                format!("the secret {name} is not set"),
+                format!("run: tb secret set {name} <value>"),
+            ));
+            None
+        }
+    }
+}
+
+/// Clients hand over values of `.env.local` with their quotes.
+pub(crate) fn unquoted(value: &str) -> &str {
+    for quote in ['\'', '"'] {
+        let inner = value
+            .strip_prefix(quote)
+            .and_then(|rest| rest.strip_suffix(quote));
+        if let Some(inner) = inner {
+            return inner;
+        }
+    }
+    value
+}
+
+fn error(
+    code: &'static str,
+    path: &str,
+    span: Range<usize>,
+    message: String,
+    help: String,
+) -> Diagnostic {
+    Diagnostic {
+        code,
+        severity: Severity::Error,
+        path: path.to_owned(),
+        span,
+        message,
+        label: String::new(),
+        help: Some(help),
+    }
+}
