@@ -49,6 +49,11 @@ impl Attr {
         }
     }
 
+    /// A number in AWS's form, from any spelling.
+    pub fn number(text: &str) -> Result<Self, ApiError> {
+        number(text).map(Self::N)
+    }
+
     /// Reads `{"S": "…"}` and its siblings.
     pub fn from_json(value: Value) -> Result<Self, ApiError> {
         Self::read(value, 0)

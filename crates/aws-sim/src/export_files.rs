@@ -206,7 +206,7 @@ impl World {
     }
 
     fn finish_export(&mut self, export: &mut Export) {
-        export.ended_ms = Some(self.now_ms.max(export.started_ms));
+        export.ended_ms = Some(export.due_ms);
         let planned = export.faults.iter().find_map(|fault| match fault {
             FaultKind::ExportFailed { code, message } => Some((code.clone(), message.clone())),
             _ => None,

@@ -1,13 +1,16 @@
 //! S3's REST interface, path style.
 
-use bytes::{Bytes, BytesMut};
+mod listing;
+mod upload;
+
+use bytes::Bytes;
 use md5::{Digest, Md5};
 
 use crate::api::{ApiError, ApiResponse, S3Request};
 use crate::export_files::hex;
 use crate::http::xml::{elements, escape};
 use crate::iam::Caller;
-use crate::s3::{Object, Upload};
+use crate::s3::Object;
 use crate::timestamp;
 use crate::world::World;
 
@@ -339,80 +342,6 @@ impl World {
         self.s3.put(bucket, key, object);
     }
 
-    fn create_upload(&mut self, request: &S3Request) -> ApiResponse {
-        let id = self.rng.hex(32);
-        let upload = Upload {
-            bucket: request.bucket.clone(),
-            key: request.key.clone(),
-            content_type: request
-                .header("content-type")
-                .unwrap_or("binary/octet-stream")
-                .to_owned(),
-            parts: std::collections::BTreeMap::new(),
-        };
-        self.s3.uploads.insert(id.clone(), upload);
-        let body = format!(
-            "{HEAD}<InitiateMultipartUploadResult {SPACE}><Bucket>{}</Bucket><Key>{}</Key><UploadId>{id}</UploadId></InitiateMultipartUploadResult>",
-            escape(&request.bucket),
-            escape(&request.key)
-        );
-        ApiResponse::new(200, "application/xml", body)
-    }
-
-    fn upload_part(&mut self, request: &S3Request) -> Result<ApiResponse, ApiError> {
-        let number = request
-            .param("partNumber")
-            .and_then(|number| number.parse().ok())
-            .unwrap_or(1);
-        let upload = self
-            .s3
-            .uploads
-            .get_mut(request.param("uploadId").unwrap_or_default())
-            .ok_or_else(no_upload)?;
-        upload.parts.insert(number, request.body.clone());
-        let mut response = ApiResponse::new(200, "application/xml", "");
-        response.headers.push((
-            "etag",
-            format!("\"{}\"", hex(&Md5::digest(&request.body).into())),
-        ));
-        Ok(response)
-    }
-
-    fn complete_upload(&mut self, request: &S3Request) -> Result<ApiResponse, ApiError> {
-        let upload = self
-            .s3
-            .uploads
-            .remove(request.param("uploadId").unwrap_or_default())
-            .ok_or_else(no_upload)?;
-        let mut body = BytesMut::new();
-        let mut digests = Vec::new();
-        for part in upload.parts.values() {
-            body.extend_from_slice(part);
-            digests.extend_from_slice(&Md5::digest(part));
-        }
-        let etag = format!(
-            "{}-{}",
-            hex(&Md5::digest(&digests).into()),
-            upload.parts.len()
-        );
-        let mut like = S3Request::default();
-        like.headers
-            .push(("content-type".to_owned(), upload.content_type.clone()));
-        self.keep(
-            &upload.bucket,
-            &upload.key,
-            body.freeze(),
-            etag.clone(),
-            &like,
-        );
-        let xml = format!(
-            "{HEAD}<CompleteMultipartUploadResult {SPACE}><Bucket>{}</Bucket><Key>{}</Key><ETag>&quot;{etag}&quot;</ETag></CompleteMultipartUploadResult>",
-            escape(&upload.bucket),
-            escape(&upload.key)
-        );
-        Ok(ApiResponse::new(200, "application/xml", xml))
-    }
-
     fn remove(&mut self, bucket: &str, key: &str) {
         if let Some(bucket) = self.s3.buckets.get_mut(bucket) {
             bucket.objects.remove(key);
@@ -429,102 +358,7 @@ impl World {
         body.push_str("</DeleteResult>");
         ApiResponse::new(200, "application/xml", body)
     }
-
-    fn list_objects(&self, request: &S3Request) -> Result<ApiResponse, ApiError> {
-        let Some(bucket) = self.s3.buckets.get(&request.bucket) else {
-            return Err(ApiError::with_status(
-                "NoSuchBucket",
-                404,
-                "The specified bucket does not exist",
-            ));
-        };
-        let prefix = request.param("prefix").unwrap_or_default();
-        let delimiter = request.param("delimiter").unwrap_or_default();
-        let max = request
-            .param("max-keys")
-            .and_then(|max| max.parse().ok())
-            .unwrap_or(1000)
-            .min(1000);
-        let encode = |text: &str| {
-            if request.param("encoding-type") == Some("url") {
-                percent_encoding::utf8_percent_encode(text, KEY_CHARS).to_string()
-            } else {
-                escape(text)
-            }
-        };
-        let after = request
-            .param("continuation-token")
-            .or(request.param("start-after"))
-            .or(request.param("marker"))
-            .unwrap_or_default();
-        let mut contents = String::new();
-        let mut groups: Vec<String> = Vec::new();
-        let mut count = 0;
-        let mut last = String::new();
-        let mut truncated = false;
-        for (key, object) in bucket
-            .objects
-            .range(prefix.to_owned()..)
-            .take_while(|(key, _)| key.starts_with(prefix))
-        {
-            let group = (!delimiter.is_empty())
-                .then(|| key[prefix.len()..].find(delimiter))
-                .flatten()
-                .map(|at| key[..prefix.len() + at + delimiter.len()].to_owned());
-            let shown = group.as_deref().unwrap_or(key);
-            if shown <= after || groups.last().is_some_and(|seen| seen == shown) {
-                continue;
-            }
-            if count == max {
-                truncated = true;
-                break;
-            }
-            count += 1;
-            last = shown.to_owned();
-            match group {
-                Some(group) => groups.push(group),
-                None => contents.push_str(&format!(
-                    "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>&quot;{}&quot;</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
-                    encode(key),
-                    timestamp::iso(object.modified_ms),
-                    object.etag,
-                    object.body.len()
-                )),
-            }
-        }
-        let mut body = format!(
-            "{HEAD}<ListBucketResult {SPACE}><Name>{}</Name><Prefix>{}</Prefix><KeyCount>{count}</KeyCount><MaxKeys>{max}</MaxKeys><IsTruncated>{truncated}</IsTruncated>{contents}",
-            escape(&request.bucket),
-            encode(prefix)
-        );
-        if request.param("encoding-type") == Some("url") {
-            body.push_str("<EncodingType>url</EncodingType>");
-        }
-        for group in groups {
-            body.push_str(&format!(
-                "<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>",
-                encode(&group)
-            ));
-        }
-        if truncated {
-            let name = if request.param("list-type").is_some() {
-                "NextContinuationToken"
-            } else {
-                "NextMarker"
-            };
-            body.push_str(&format!("<{name}>{}</{name}>", escape(&last)));
-        }
-        body.push_str("</ListBucketResult>");
-        Ok(ApiResponse::new(200, "application/xml", body))
-    }
 }
-
-const KEY_CHARS: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'/');
 
 /// The XML of a refusal; HEAD has no body.
 pub(crate) fn failure(error: &ApiError, request: &S3Request) -> ApiResponse {
@@ -555,14 +389,6 @@ pub(crate) fn token_error(error: ApiError) -> ApiError {
         ),
         _ => ApiError::with_status("AccessDenied", 403, "Access Denied"),
     }
-}
-
-fn no_upload() -> ApiError {
-    ApiError::with_status(
-        "NoSuchUpload",
-        404,
-        "The specified multipart upload does not exist.",
-    )
 }
 
 /// `bytes=a-b`, `bytes=a-`, `bytes=-n` as a half-open range; `None` if it is to be ignored.

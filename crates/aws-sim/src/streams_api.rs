@@ -1,62 +1,24 @@
-//! ListStreams, DescribeStream, GetShardIterator, GetRecords.
-
-use std::sync::Arc;
+//! ListStreams, DescribeStream, GetShardIterator, and the commands that change shards.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::api::{ApiError, Reply};
-use crate::dispatch::Context;
-use crate::faults::FaultKind;
 use crate::params::Params;
-use crate::shard::{Position, Record, Shard};
-use crate::stream::{Stream, ViewType};
-use crate::tables_api::schema_json;
+use crate::shard::{Position, Shard};
+use crate::stream::Stream;
+use crate::table_description::schema_json;
 use crate::timestamp;
 use crate::world::{World, table_name};
-
-const MAX_RECORDS: usize = 1000;
-const PAGE_BYTES: usize = 1024 * 1024;
-
-/// A change as a reader sees it.
-#[derive(Debug, Clone)]
-pub struct StreamRecord {
-    /// `INSERT`, `MODIFY` or `REMOVE`.
-    pub event_name: &'static str,
-    /// 32 hexadecimal digits.
-    pub event_id: String,
-    /// ApproximateCreationDateTime, whole epoch seconds.
-    pub created_s: i64,
-    /// Canonical JSON of the key.
-    pub keys: Arc<[u8]>,
-    /// Canonical JSON, if the view has it and there is one.
-    pub new: Option<Arc<[u8]>>,
-    /// Canonical JSON, if the view has it and there was one.
-    pub old: Option<Arc<[u8]>>,
-    /// 21 to 40 digits.
-    pub sequence_number: String,
-    pub size_bytes: usize,
-    /// Deleted by time to live.
-    pub expired: bool,
-}
-
-/// An answer of GetRecords.
-#[derive(Debug, Clone)]
-pub struct RecordsPage {
-    pub records: Vec<StreamRecord>,
-    /// `None` at the end of a closed shard.
-    pub next: Option<String>,
-    pub view: ViewType,
-}
 
 /// What an iterator token says behind the stream's ARN.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cursor {
-    shard: String,
+    pub shard: String,
     /// `None` is the trim horizon, wherever that is when it is used.
-    position: Option<Position>,
-    issued_ms: i64,
+    pub position: Option<Position>,
+    pub issued_ms: i64,
 }
 
 /// The stream ARN and the cursor inside an iterator.
@@ -229,154 +191,6 @@ impl World {
         Ok(token(arn, shard_id, position, now_ms))
     }
 
-    pub(crate) fn get_records_action(&mut self, context: &Context, params: &Params) -> Reply {
-        let iterator = params.need_text("ShardIterator")?;
-        let limit = params
-            .int_within("Limit", 1, MAX_RECORDS as i64)?
-            .map(|limit| limit as usize);
-        for fault in &context.faults {
-            match fault {
-                FaultKind::ExpireIterator => return Err(expired()),
-                FaultKind::TrimShard => {
-                    if let Some((arn, cursor)) = iterator_parts(iterator) {
-                        let (arn, shard) = (arn.to_owned(), cursor.shard);
-                        self.trim_shard(&arn, &shard);
-                    }
-                }
-                _ => {}
-            }
-        }
-        let page = self.get_records(iterator, limit)?;
-        Ok(self.page_json(&page))
-    }
-
-    /// GetRecords; `limit` is at most 1000.
-    pub fn get_records(
-        &mut self,
-        iterator: &str,
-        limit: Option<usize>,
-    ) -> Result<RecordsPage, ApiError> {
-        let Some((arn, cursor)) = iterator_parts(iterator) else {
-            return Err(ApiError::validation("Invalid ShardIterator"));
-        };
-        let now_ms = self.now_ms;
-        let config = self.config.stream.clone();
-        if now_ms - cursor.issued_ms > config.iterator_ttl_ms {
-            return Err(expired());
-        }
-        let empty = self.rng.chance(config.empty_page_chance);
-        let repeat = self.rng.chance(config.duplicate_chance);
-        let ends_early = self.rng.chance(config.last_page_chance);
-        let view = self.stream_mut(arn)?.view;
-        let shard = self.shard_mut(arn, &cursor.shard)?;
-        shard.trim(now_ms - config.retention_ms);
-        if config.enforce_rates && !within_rate(&mut shard.rate, now_ms, 5) {
-            return Err(ApiError::new(
-                "LimitExceededException",
-                "Rate exceeded for shard",
-            ));
-        }
-        if let Some(position) = cursor.position {
-            refuse_trimmed(shard, position)?;
-        }
-        let mut start = cursor
-            .position
-            .map_or(0, |position| shard.index_at(position));
-        if empty && start < shard.records.len() {
-            // Empty pages in front of records are normal on AWS.
-            let next = Some(token(arn, &cursor.shard, cursor.position, now_ms));
-            return Ok(RecordsPage {
-                records: Vec::new(),
-                next,
-                view,
-            });
-        }
-        if repeat {
-            start = start.saturating_sub(10);
-        }
-        let mut records = Vec::new();
-        let mut bytes = 0;
-        let mut position = cursor.position;
-        for record in shard
-            .records
-            .range(start..)
-            .take(limit.unwrap_or(MAX_RECORDS).min(MAX_RECORDS))
-        {
-            let size = record.size();
-            if bytes + size > PAGE_BYTES && !records.is_empty() {
-                break;
-            }
-            bytes += size;
-            position = Some(record.position + 1);
-            records.push(shard.view_of(record, size));
-        }
-        let done = start + records.len() >= shard.records.len() && shard.closed_ms.is_some();
-        let next = if done && (records.is_empty() || ends_early) {
-            None
-        } else {
-            Some(token(arn, &cursor.shard, position, now_ms))
-        };
-        Ok(RecordsPage {
-            records,
-            next,
-            view,
-        })
-    }
-
-    fn page_json(&mut self, page: &RecordsPage) -> Vec<u8> {
-        let mut out = Vec::with_capacity(
-            256 + page
-                .records
-                .iter()
-                .map(|record| record.size_bytes + 512)
-                .sum::<usize>(),
-        );
-        out.push(b'{');
-        if let Some(next) = &page.next {
-            out.extend_from_slice(format!("\"NextShardIterator\":\"{next}\",").as_bytes());
-        }
-        out.extend_from_slice(b"\"Records\":[");
-        for (at, record) in page.records.iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            self.record_json(record, page.view, &mut out);
-        }
-        out.extend_from_slice(b"]}");
-        out
-    }
-
-    fn record_json(&mut self, record: &StreamRecord, view: ViewType, out: &mut Vec<u8>) {
-        let region = &self.config.region;
-        let head = format!(
-            "{{\"awsRegion\":\"{region}\",\"dynamodb\":{{\"ApproximateCreationDateTime\":{},\"Keys\":",
-            timestamp::exponent(record.created_s)
-        );
-        out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(&record.keys);
-        for (name, image) in [("NewImage", &record.new), ("OldImage", &record.old)] {
-            if let Some(image) = image {
-                out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-                self.write_image(image, out);
-            }
-        }
-        let tail = format!(
-            ",\"SequenceNumber\":\"{}\",\"SizeBytes\":{},\"StreamViewType\":\"{}\"}},\"eventID\":\"{}\",\"eventName\":\"{}\",\"eventSource\":\"aws:dynamodb\",\"eventVersion\":\"1.1\"",
-            record.sequence_number,
-            record.size_bytes,
-            view.name(),
-            record.event_id,
-            record.event_name
-        );
-        out.extend_from_slice(tail.as_bytes());
-        if record.expired {
-            out.extend_from_slice(
-                br#","userIdentity":{"PrincipalId":"dynamodb.amazonaws.com","Type":"Service"}"#,
-            );
-        }
-        out.push(b'}');
-    }
-
     pub(crate) fn stream_mut(&mut self, arn: &str) -> Result<&mut Stream, ApiError> {
         self.streams.get_mut(arn).ok_or_else(|| {
             ApiError::new(
@@ -386,7 +200,7 @@ impl World {
         })
     }
 
-    fn shard_mut(&mut self, arn: &str, id: &str) -> Result<&mut Shard, ApiError> {
+    pub(crate) fn shard_mut(&mut self, arn: &str, id: &str) -> Result<&mut Shard, ApiError> {
         let now_ms = self.now_ms;
         self.stream_mut(arn)?
             .shard_mut(id)
@@ -453,35 +267,6 @@ impl World {
     }
 }
 
-impl Record {
-    fn size(&self) -> usize {
-        let image = |image: &Option<crate::image::Image>| {
-            image.as_ref().map_or(0, |image| image.size as usize)
-        };
-        self.keys.len() + image(&self.old) + image(&self.new)
-    }
-}
-
-impl Shard {
-    fn view_of(&self, record: &Record, size_bytes: usize) -> StreamRecord {
-        StreamRecord {
-            event_name: match (record.existed, record.exists) {
-                (_, false) => "REMOVE",
-                (true, true) => "MODIFY",
-                (false, true) => "INSERT",
-            },
-            event_id: format!("{:032x}", record.event_id),
-            created_s: record.created_s,
-            keys: record.keys.clone(),
-            new: record.new.as_ref().map(|image| image.json.clone()),
-            old: record.old.as_ref().map(|image| image.json.clone()),
-            sequence_number: self.number(record.position),
-            size_bytes,
-            expired: record.expired,
-        }
-    }
-}
-
 fn shard_json(shard: &Shard) -> serde_json::Value {
     let mut range = json!({ "StartingSequenceNumber": shard.number(shard.first) });
     if let Some(ending) = shard.ending {
@@ -494,7 +279,7 @@ fn shard_json(shard: &Shard) -> serde_json::Value {
     out
 }
 
-fn token(arn: &str, shard: &str, position: Option<Position>, now_ms: i64) -> String {
+pub(crate) fn token(arn: &str, shard: &str, position: Option<Position>, now_ms: i64) -> String {
     let position = position
         .map(|position| position.to_string())
         .unwrap_or_default();
@@ -504,7 +289,7 @@ fn token(arn: &str, shard: &str, position: Option<Position>, now_ms: i64) -> Str
     )
 }
 
-fn refuse_trimmed(shard: &Shard, position: Position) -> Result<(), ApiError> {
+pub(crate) fn refuse_trimmed(shard: &Shard, position: Position) -> Result<(), ApiError> {
     if shard.trimmed.is_some_and(|trimmed| position <= trimmed) {
         return Err(ApiError::new(
             "TrimmedDataAccessException",
@@ -514,12 +299,12 @@ fn refuse_trimmed(shard: &Shard, position: Position) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn expired() -> ApiError {
+pub(crate) fn expired() -> ApiError {
     ApiError::new("ExpiredIteratorException", "Iterator expired")
 }
 
 /// Counts a call; false if the second's limit is used up.
-fn within_rate(rate: &mut (i64, u32), now_ms: i64, limit: u32) -> bool {
+pub(crate) fn within_rate(rate: &mut (i64, u32), now_ms: i64, limit: u32) -> bool {
     if now_ms - rate.0 >= 1000 {
         *rate = (now_ms, 0);
     }

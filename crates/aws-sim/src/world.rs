@@ -131,7 +131,7 @@ impl World {
         Ok(())
     }
 
-    /// Puts a whole item.
+    /// Puts a whole item. Its numbers must be in AWS's form ([`crate::Attr::number`]) and its sets sorted.
     pub fn put_item(&mut self, table: &str, item: &Map) -> Result<(), ApiError> {
         let key = self.table(table)?.schema.of_item(item)?;
         self.commit(table, &key, Some(Image::of(item)), false);

@@ -33,12 +33,12 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, String> {
             let number = rest[..end].parse().map_err(|_| syntax(&rest[..end]))?;
             out.push(Token::Number(number));
             rest = &rest[end..];
-        } else if first.is_alphabetic() || matches!(first, '_' | '#' | ':') {
+        } else if first.is_ascii_alphabetic() || matches!(first, '_' | '#' | ':') {
             let end = rest
                 .char_indices()
                 .skip(1)
                 .find(|(_, c)| {
-                    !(c.is_alphanumeric() || matches!(c, '_' | '-' | '#'))
+                    !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '#'))
                         || (*c == '-' && first != '#')
                 })
                 .map_or(rest.len(), |(at, _)| at);

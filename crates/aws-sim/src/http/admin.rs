@@ -326,7 +326,7 @@ async fn configure(State(sim): State<Sim>, Json(body): Json<Configure>) -> Answe
 }
 
 async fn state(State(sim): State<Sim>) -> Answer {
-    Ok(Json(sim.with(|world| summary(world))))
+    Ok(Json(sim.with(summary)))
 }
 
 async fn items(State(sim): State<Sim>, Path(name): Path<String>) -> Response {

@@ -13,11 +13,15 @@ const PIECE_BYTES: usize = 16 * 1024;
 
 /// Turns an answer into an HTTP response. Breaking connections is done with a body that fails.
 pub fn respond(answer: ApiResponse, head: bool) -> Response<Body> {
-    let length = answer.body.len();
+    // A body of no bytes would never be asked for, and so could not fail.
+    let length = match answer.delivery {
+        Delivery::Normal | Delivery::Slow(_) => answer.body.len(),
+        Delivery::Reset | Delivery::Cut(_) => answer.body.len().max(1),
+    };
     let body = match answer.delivery {
         Delivery::Normal => Body::from(answer.body),
         Delivery::Reset => failing(Bytes::new()),
-        Delivery::Cut(kept) => failing(answer.body.slice(..kept.min(length))),
+        Delivery::Cut(kept) => failing(answer.body.slice(..kept.min(answer.body.len()))),
         Delivery::Slow(pause_ms) => slow(answer.body, pause_ms),
     };
     let mut response = Response::new(if head && answer.delivery == Delivery::Normal {

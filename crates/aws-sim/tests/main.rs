@@ -1,0 +1,9 @@
+//! The simulator's own tests, in virtual time but for `http`.
+
+mod access;
+mod exports;
+mod faults;
+mod http;
+mod items;
+mod scenario;
+mod streams;
