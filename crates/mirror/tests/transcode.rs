@@ -222,7 +222,7 @@ fn damaged(text: &str, seed: u64) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn any_item_is_what_serde_json_makes_of_it(item in item(), seed in any::<u64>()) {

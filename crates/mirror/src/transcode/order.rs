@@ -5,14 +5,12 @@ use std::ops::Range;
 
 use super::Descriptor;
 use super::error::{TranscodeError, TranscodeErrorKind};
-use super::text::compare_canonical;
+use super::text::{compare_canonical, decoded_prefix};
 use crate::number::compare_texts;
 
-/// What members are sorted by.
+/// What the elements of a set are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Attribute names, each once.
-    Names,
     /// Strings or base64 texts.
     Texts,
     /// Numbers by value, then by text.
@@ -44,19 +42,27 @@ fn index(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-fn prefix(name: &[u8]) -> u64 {
-    match name.first_chunk::<8>() {
+/// First eight bytes of what a name says, zeros behind a shorter one.
+#[inline]
+fn prefix(plain: &[u8], name: &Range<usize>, escaped: bool) -> u64 {
+    if escaped {
+        return decoded_prefix(&plain[name.clone()]);
+    }
+    let len = name.end - name.start;
+    let head = match plain.get(name.start..).and_then(<[u8]>::first_chunk) {
         Some(head) => u64::from_be_bytes(*head),
-        None => {
-            let mut head = [0; 8];
-            head[..name.len()].copy_from_slice(name);
-            u64::from_be_bytes(head)
-        }
+        None => return decoded_prefix(&plain[name.clone()]),
+    };
+    match len {
+        0 => 0,
+        1..8 => head & (u64::MAX << (64 - 8 * len)),
+        _ => head,
     }
 }
 
 impl Member {
     /// A member of a map; `name` runs from the opening quote to the closing one (excluded).
+    #[inline]
     pub(super) fn named(
         plain: &[u8],
         name: Range<usize>,
@@ -67,7 +73,7 @@ impl Member {
         descriptor: Descriptor,
     ) -> Self {
         Self {
-            prefix: prefix(&plain[name.start + 1..name.end]),
+            prefix: prefix(plain, &(name.start + 1..name.end), escaped),
             start: index(name.start),
             name_end: index(name.end),
             end: index(end),
@@ -114,20 +120,26 @@ impl Member {
         self.typed_start as usize..self.typed_end as usize
     }
 
-    /// Whether the name is surely smaller than `next`'s.
-    pub(super) fn precedes(&self, next: &Self, plain: &[u8]) -> bool {
-        self.compare(next, plain, Order::Names).is_lt()
+    /// Compares names by the bytes of what they say.
+    #[inline]
+    pub(super) fn compare_names(&self, other: &Self, plain: &[u8]) -> Ordering {
+        match self.prefix.cmp(&other.prefix) {
+            Ordering::Equal => self.compare_long_names(other, plain),
+            decided => decided,
+        }
+    }
+
+    fn compare_long_names(&self, other: &Self, plain: &[u8]) -> Ordering {
+        let (a, b) = (&plain[self.name()], &plain[other.name()]);
+        if self.escaped || other.escaped {
+            compare_canonical(a, b)
+        } else {
+            a.cmp(b)
+        }
     }
 
     pub(super) fn compare(&self, other: &Self, plain: &[u8], order: Order) -> Ordering {
         match order {
-            Order::Names => {
-                let (a, b) = (&plain[self.name()], &plain[other.name()]);
-                if self.escaped || other.escaped {
-                    return compare_canonical(a, b);
-                }
-                self.prefix.cmp(&other.prefix).then_with(|| a.cmp(b))
-            }
             Order::Texts => compare_canonical(
                 unquoted(&plain[self.text()]),
                 unquoted(&plain[other.text()]),
@@ -146,18 +158,11 @@ fn unquoted(text: &[u8]) -> &[u8] {
         .unwrap_or(text)
 }
 
-/// Sorts without allocating. Two equal names are an error, at the later one.
-pub(super) fn sort_members(
-    members: &mut [Member],
-    plain: &[u8],
-    order: Order,
-) -> Result<(), TranscodeError> {
-    members.sort_unstable_by(|a, b| a.compare(b, plain, order));
-    if order != Order::Names {
-        return Ok(());
-    }
+/// Sorts the members of a map without allocating. Two equal names are an error, at the later one.
+pub(super) fn sort_names(members: &mut [Member], plain: &[u8]) -> Result<(), TranscodeError> {
+    members.sort_unstable_by(|a, b| a.compare_names(b, plain));
     for pair in members.windows(2) {
-        if pair[0].compare(&pair[1], plain, order).is_eq() {
+        if pair[0].compare_names(&pair[1], plain).is_eq() {
             let at = pair[0].name_at.max(pair[1].name_at) as usize;
             return Err(TranscodeError::new(TranscodeErrorKind::DuplicateName, at));
         }

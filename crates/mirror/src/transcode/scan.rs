@@ -5,8 +5,8 @@
 
 use super::Descriptor;
 use super::error::{TranscodeError, TranscodeErrorKind as Kind};
-use super::order::{Member, Order, sort_members};
-use super::text::{canonical_escape, decode_escape, is_plain_block, plain_run};
+use super::order::{Member, Order, sort_names};
+use super::text::{canonical_escape, copy_plain_run, decode_escape};
 use crate::limits::MAX_DEPTH;
 use crate::number::{is_json_number, json_number_len};
 
@@ -63,9 +63,19 @@ impl Scan<'_> {
         loop {
             let member = self.map_member(depth)?;
             if in_order && self.members.len() > base {
-                in_order = self.members[self.members.len() - 1].precedes(&member, self.plain);
+                let last = &self.members[self.members.len() - 1];
+                in_order = last.compare_names(&member, self.plain).is_lt();
             }
             self.members.push(member);
+            match self.input.get(self.pos..).and_then(<[u8]>::first_chunk) {
+                Some(b",\"") => {
+                    self.put(b',');
+                    self.pos += 1;
+                    continue;
+                }
+                Some([b'}', _]) => break,
+                _ => {}
+            }
             self.skip_whitespace();
             match self.peek() {
                 Some(b',') => self.put(b','),
@@ -78,25 +88,22 @@ impl Scan<'_> {
         self.pos += 1;
         self.put(b'}');
         if !in_order {
-            sort_members(&mut self.members[base..], self.plain, Order::Names)?;
+            sort_names(&mut self.members[base..], self.plain)?;
         }
         Ok((start, in_order))
     }
 
+    #[inline]
     fn map_member(&mut self, depth: usize) -> Result<Member> {
         let name_at = self.pos;
-        self.expect(b'"')?;
         let start = self.at;
-        self.put(b'"');
-        let escaped = self.copy_string()?;
-        let name_end = self.at;
-        self.put(b'"');
-        self.put(b':');
-        self.skip_whitespace();
-        self.expect(b':')?;
-        self.skip_whitespace();
-        let typed_start = self.pos;
-        let descriptor = self.value(depth)?;
+        let (name_end, escaped, descriptor, typed_start) = match self.name_and_descriptor() {
+            Some((name_end, descriptor)) => {
+                (name_end, false, descriptor, name_at + name_end - start + 2)
+            }
+            None => self.name_slowly(name_at, start)?,
+        };
+        self.value_body(descriptor, depth)?;
         Ok(Member::named(
             &*self.plain,
             start..name_end,
@@ -108,10 +115,80 @@ impl Scan<'_> {
         ))
     }
 
+    /// Reads `"name":{"S":` if it is written as AWS does, without escapes and white space. Gives the end of
+    /// the name in the output, and the descriptor. Otherwise nothing has happened.
+    #[inline]
+    fn name_and_descriptor(&mut self) -> Option<(usize, Descriptor)> {
+        if self.peek() != Some(b'"') {
+            return None;
+        }
+        self.plain[self.at] = b'"';
+        let (pos, at) = copy_plain_run(self.input, self.plain, self.pos + 1, self.at + 1);
+        let head = self.input.get(pos..)?.first_chunk::<8>()?;
+        let (descriptor, len) = match head {
+            [b'"', b':', b'{', b'"', letter, b'"', b':', next] if *next > b' ' => {
+                (Descriptor::of_letter(*letter)?, 7)
+            }
+            b"\":{\"SS\":" => (Descriptor::Ss, 8),
+            b"\":{\"NS\":" => (Descriptor::Ns, 8),
+            b"\":{\"BS\":" => (Descriptor::Bs, 8),
+            b"\":{\"BOOL" | b"\":{\"NULL" if self.input[pos + 8..].starts_with(b"\":") => {
+                let is_bool = head[4] == b'B';
+                (
+                    if is_bool {
+                        Descriptor::Bool
+                    } else {
+                        Descriptor::Null
+                    },
+                    10,
+                )
+            }
+            _ => return None,
+        };
+        self.plain[at] = b'"';
+        self.plain[at + 1] = b':';
+        self.pos = pos + len;
+        self.at = at + 2;
+        if len > 7 {
+            self.skip_whitespace();
+        }
+        Some((at, descriptor))
+    }
+
+    /// Reads `"name" : { "S" :` in any spelling.
+    #[cold]
+    fn name_slowly(
+        &mut self,
+        name_at: usize,
+        start: usize,
+    ) -> Result<(usize, bool, Descriptor, usize)> {
+        (self.pos, self.at) = (name_at, start);
+        self.expect(b'"')?;
+        self.put(b'"');
+        let escaped = self.copy_string()?;
+        let name_end = self.at;
+        self.put(b'"');
+        self.put(b':');
+        self.skip_whitespace();
+        self.expect(b':')?;
+        self.skip_whitespace();
+        let typed_start = self.pos;
+        let descriptor = self.open_value()?;
+        Ok((name_end, escaped, descriptor, typed_start))
+    }
+
     /// Scans `{"S":"x"}` and what else a value may be.
     pub(super) fn value(&mut self, depth: usize) -> Result<Descriptor> {
         let descriptor = self.open_value()?;
+        self.value_body(descriptor, depth)?;
+        Ok(descriptor)
+    }
+
+    /// Scans what stands behind the descriptor, up to the closing brace.
+    #[inline]
+    fn value_body(&mut self, descriptor: Descriptor, depth: usize) -> Result<()> {
         match descriptor {
+            Descriptor::S if self.plain_string() => return Ok(()),
             Descriptor::S => self.string()?,
             Descriptor::N => self.number()?,
             Descriptor::B => self.binary()?,
@@ -132,7 +209,23 @@ impl Scan<'_> {
             Some(b',') => return self.fail(Kind::SeveralDescriptors),
             _ => return self.unexpected(),
         }
-        Ok(descriptor)
+        Ok(())
+    }
+
+    /// Reads `"text"}` if there is neither an escape nor white space; otherwise nothing has happened.
+    #[inline]
+    fn plain_string(&mut self) -> bool {
+        if self.peek() != Some(b'"') {
+            return false;
+        }
+        self.plain[self.at] = b'"';
+        let (pos, at) = copy_plain_run(self.input, self.plain, self.pos + 1, self.at + 1);
+        if self.input.get(pos..).and_then(<[u8]>::first_chunk) != Some(b"\"}") {
+            return false;
+        }
+        self.plain[at] = b'"';
+        (self.pos, self.at) = (pos + 2, at + 1);
+        true
     }
 
     /// Reads up to where the value behind its descriptor starts.
@@ -287,7 +380,8 @@ impl Scan<'_> {
             Ok(())
         })?;
         if !in_order {
-            sort_members(&mut self.members[base..], self.plain, order)?;
+            let plain = &*self.plain;
+            self.members[base..].sort_unstable_by(|a, b| a.compare(b, plain, order));
             self.apply_order(base, start, b']');
         }
         self.members.truncate(base);
@@ -310,7 +404,7 @@ impl Scan<'_> {
     fn copy_string(&mut self) -> Result<bool> {
         let mut escaped = false;
         loop {
-            self.copy_plain_run();
+            (self.pos, self.at) = copy_plain_run(self.input, self.plain, self.pos, self.at);
             match self.peek() {
                 Some(b'"') => {
                     self.pos += 1;
@@ -325,33 +419,6 @@ impl Scan<'_> {
                 None => return self.fail(Kind::Truncated),
             }
         }
-    }
-
-    /// Copies up to the next quote, backslash or control character.
-    #[inline(always)]
-    fn copy_plain_run(&mut self) {
-        let (input, mut pos, mut at) = (self.input, self.pos, self.at);
-        while let Some(chunk) = input.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
-            self.plain[at..at + 8].copy_from_slice(chunk);
-            let run = plain_run(u64::from_le_bytes(*chunk));
-            pos += run;
-            at += run;
-            if run < 8 {
-                (self.pos, self.at) = (pos, at);
-                return;
-            }
-            while let Some(block) = input.get(pos..).and_then(<[u8]>::first_chunk::<32>) {
-                if !is_plain_block(block) {
-                    break;
-                }
-                self.plain[at..at + 32].copy_from_slice(block);
-                pos += 32;
-                at += 32;
-            }
-        }
-        let end = super::text::next_special(input, pos);
-        self.plain[at..at + end - pos].copy_from_slice(&input[pos..end]);
-        (self.pos, self.at) = (end, at + end - pos);
     }
 
     /// Writes a character inside a string; says whether as an escape sequence.

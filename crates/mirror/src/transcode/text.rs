@@ -185,6 +185,67 @@ pub(super) fn compare_canonical(a: &[u8], b: &[u8]) -> Ordering {
     Decoded(a, 0).cmp(Decoded(b, 0))
 }
 
+/// First eight bytes of what a canonical text says, big endian, zeros behind a shorter one.
+#[cold]
+pub(super) fn decoded_prefix(canonical: &[u8]) -> u64 {
+    let mut head = [0; 8];
+    for (to, byte) in head.iter_mut().zip(Decoded(canonical, 0)) {
+        *to = byte;
+    }
+    u64::from_be_bytes(head)
+}
+
+/// Copies up to the next quote, backslash or control character, or the end of the input; gives the positions
+/// behind. `plain` has as much room from `at` on as the input has from `pos` on, and a word more.
+#[inline(always)]
+pub(super) fn copy_plain_run(
+    input: &[u8],
+    plain: &mut [u8],
+    mut pos: usize,
+    mut at: usize,
+) -> (usize, usize) {
+    for _ in 0..3 {
+        let Some(chunk) = input.get(pos..).and_then(<[u8]>::first_chunk::<8>) else {
+            break;
+        };
+        plain[at..at + 8].copy_from_slice(chunk);
+        let run = plain_run(u64::from_le_bytes(*chunk));
+        pos += run;
+        at += run;
+        if run < 8 {
+            return (pos, at);
+        }
+    }
+    copy_long_run(input, plain, pos, at)
+}
+
+#[inline(never)]
+fn copy_long_run(input: &[u8], plain: &mut [u8], mut pos: usize, mut at: usize) -> (usize, usize) {
+    loop {
+        while let Some(block) = input.get(pos..).and_then(<[u8]>::first_chunk::<32>) {
+            if !is_plain_block(block) {
+                break;
+            }
+            plain[at..at + 32].copy_from_slice(block);
+            pos += 32;
+            at += 32;
+        }
+        let Some(chunk) = input.get(pos..).and_then(<[u8]>::first_chunk::<8>) else {
+            break;
+        };
+        plain[at..at + 8].copy_from_slice(chunk);
+        let run = plain_run(u64::from_le_bytes(*chunk));
+        pos += run;
+        at += run;
+        if run < 8 {
+            return (pos, at);
+        }
+    }
+    let end = next_special(input, pos);
+    plain[at..at + end - pos].copy_from_slice(&input[pos..end]);
+    (end, at + end - pos)
+}
+
 /// Whether raw string contents (escapes already checked or not) say `name`.
 pub(super) fn says(raw: &[u8], escaped: bool, name: &[u8]) -> bool {
     if !escaped {
