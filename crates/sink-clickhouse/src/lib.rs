@@ -13,10 +13,12 @@ mod encode;
 mod endpoint;
 pub mod engine;
 mod error;
+mod guard;
 mod insert;
 mod query;
 mod row_order;
 mod sql;
+mod tokens;
 mod users;
 
 pub use client::{ClickHouse, ExternalOptions};

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use mirror::error::Result;
+use mirror::error::{Error, ErrorKind, Result};
 use mirror::warehouse::{QueryAnswer, QueryLimits};
 
 use crate::client::{Call, ClickHouse, send};
+use crate::guard::{READONLY, check_query};
 use crate::sql;
 
 /// ClickHouse stops a query at its limit by itself; this much later we stop waiting for it.
@@ -19,7 +20,14 @@ impl ClickHouse {
         default_format: &str,
         limits: &QueryLimits,
     ) -> Result<QueryAnswer> {
-        let (address, reader) = self.reader(database, "run the query").await?;
+        let (address, reader, confined) = self.reader(database, "run the query").await?;
+        let sql = sql::without_trailing_semicolons(sql);
+        check_query(sql, confined).map_err(|problem| {
+            Error::new(
+                ErrorKind::Rejected { code: READONLY },
+                format!("{problem} (READONLY)"),
+            )
+        })?;
         // Zero means "no limit" to ClickHouse.
         let seconds = limits.max_execution_seconds.max(1);
         let (memory, result) = (
@@ -43,7 +51,7 @@ impl ClickHouse {
                 ("result_overflow_mode", "throw"),
                 ("cancel_http_readonly_queries_on_client_close", "1"),
             ],
-            body: sql::without_trailing_semicolons(sql).to_owned().into(),
+            body: sql.to_owned().into(),
             timeout: Duration::from_secs(seconds) + GRACE,
             max_answer_bytes: result,
         };

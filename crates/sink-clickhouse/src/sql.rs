@@ -2,6 +2,9 @@
 
 use mirror::error::{Error, ErrorKind, Result};
 
+use crate::guard::check_expression;
+use crate::tokens::{Token, Tokens, cut};
+
 /// A name in backticks, whatever it holds.
 pub(crate) fn identifier(name: &str) -> String {
     quoted(name, '`')
@@ -37,78 +40,50 @@ fn quoted(text: &str, quote: char) -> String {
 
 /// Checks that SQL taken over from a datafile (a type, a default, a key) stays where it is put.
 ///
-/// Brackets must balance, quotes must end, and comments, semicolons and sub-selects are refused. So
-/// `pk) AS SELECT * FROM other.secrets --` cannot turn a sorting key into something else.
+/// Brackets must balance, quotes must end, and comments, semicolons, sub-selects and functions that read files
+/// are refused. So `pk) AS SELECT * FROM other.secrets --` cannot turn a sorting key into something else.
 pub(crate) fn fragment<'a>(what: &str, text: &'a str) -> Result<&'a str> {
     let trimmed = text.trim();
-    match problem(trimmed) {
-        None => Ok(trimmed),
-        Some(problem) => Err(Error::new(
+    match check_fragment(trimmed) {
+        Ok(()) => Ok(trimmed),
+        Err(problem) => Err(Error::new(
             ErrorKind::Permanent,
             format!("use {what} `{trimmed}` in a table: {problem}"),
         )),
     }
 }
 
-fn problem(text: &str) -> Option<&'static str> {
-    if text.is_empty() {
-        return Some("it is empty");
+fn check_fragment(text: &str) -> std::result::Result<(), String> {
+    let Tokens {
+        tokens,
+        has_comments,
+    } = cut(text)?;
+    if tokens.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if has_comments {
+        return Err("comments are not allowed here".to_owned());
     }
     let mut open = Vec::new();
-    let mut word = String::new();
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c.is_alphanumeric() || c == '_' {
-            word.push(c);
-            continue;
-        }
-        if is_forbidden_word(&word) {
-            return Some("a sub-select is not allowed here");
-        }
-        word.clear();
-        match c {
-            '\'' | '"' | '`' => {
-                if !skip_quoted(&mut chars, c) {
-                    return Some("a quote is not closed");
-                }
+    for token in &tokens {
+        match token {
+            Token::Sign('(') => open.push(')'),
+            Token::Sign('[') => open.push(']'),
+            Token::Sign('{') => open.push('}'),
+            Token::Sign(c @ (')' | ']' | '}')) if open.pop() != Some(*c) => {
+                return Err("its brackets do not match".to_owned());
             }
-            '(' => open.push(')'),
-            '[' => open.push(']'),
-            '{' => open.push('}'),
-            ')' | ']' | '}' if open.pop() != Some(c) => return Some("its brackets do not match"),
-            ';' | '#' => return Some("`;` and `#` are not allowed here"),
-            '-' if chars.peek() == Some(&'-') => return Some("comments are not allowed here"),
-            '/' if chars.peek() == Some(&'*') => return Some("comments are not allowed here"),
-            // ClickHouse reads these as a quote, a heredoc or a comment.
-            '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}' | '\u{2212}' | '$' => {
-                return Some("it holds a sign that is not SQL");
+            Token::Sign(';' | '#') => return Err("`;` and `#` are not allowed here".to_owned()),
+            Token::Word(word) if word.eq_ignore_ascii_case("select") => {
+                return Err("a sub-select is not allowed here".to_owned());
             }
             _ => {}
         }
     }
-    if is_forbidden_word(&word) {
-        return Some("a sub-select is not allowed here");
+    if !open.is_empty() {
+        return Err("its brackets do not match".to_owned());
     }
-    (!open.is_empty()).then_some("its brackets do not match")
-}
-
-fn is_forbidden_word(word: &str) -> bool {
-    word.eq_ignore_ascii_case("select")
-}
-
-/// Moves behind the closing quote; `false` if there is none.
-fn skip_quoted(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, quote: char) -> bool {
-    while let Some(c) = chars.next() {
-        if c == '\\' {
-            chars.next();
-        } else if c == quote {
-            if chars.peek() != Some(&quote) {
-                return true;
-            }
-            chars.next();
-        }
-    }
-    false
+    check_expression(&tokens)
 }
 
 /// Cuts `a = 1, b = 'x,y'` into its settings: name, and the setting as written.
@@ -179,6 +154,7 @@ mod tests {
             "ts + INTERVAL 1 DAY DELETE",
             "Map(String, Array(UInt8))",
             "'--'",
+            "pk, file",
             "[1, 2]",
         ] {
             assert_eq!(fragment("x", good).unwrap(), good);
@@ -195,6 +171,8 @@ mod tests {
             "(",
             "a # b",
             "$x$ ) $x$",
+            "file('/etc/passwd')",
+            "arrayMap(file, ['/etc/passwd'])",
         ] {
             assert!(fragment("x", bad).is_err(), "{bad}");
         }

@@ -59,14 +59,17 @@ impl ClickHouse {
         }
     }
 
-    /// Who may only read the database, and where.
+    /// Who may only read the database, and where; `true` if that user can read nothing else.
     pub(crate) async fn reader(
         &self,
         database: &str,
         context: &str,
-    ) -> Result<(Arc<Address>, Credentials)> {
+    ) -> Result<(Arc<Address>, Credentials, bool)> {
         match &self.users {
-            Users::Slots(growth) => self.slot(growth, Role::Reader, database, context).await,
+            Users::Slots(growth) => {
+                let (address, reader) = self.slot(growth, Role::Reader, database, context).await?;
+                Ok((address, reader, true))
+            }
             Users::Server {
                 require_reader,
                 readers,
@@ -90,9 +93,9 @@ impl ClickHouse {
                     )),
                     None => {
                         let admin = address.admin.clone();
-                        Ok((address, admin))
+                        Ok((address, admin, false))
                     }
-                    Some(reader) => Ok((address, reader)),
+                    Some(reader) => Ok((address, reader, true)),
                 }
             }
         }
@@ -170,14 +173,13 @@ fn reader_name(database: &str) -> String {
     format!("tb_reader_{database}")
 }
 
-/// The user is made, gets its password even if it was there before, and loses every right but one.
-fn reader_statements(database: &str, reader: &Credentials) -> [String; 4] {
+/// The user is made, gets its password even if it was there before, and one right.
+fn reader_statements(database: &str, reader: &Credentials) -> [String; 3] {
     let user = sql::identifier(&reader.user);
     let hash = sql::literal(&reader.password.sha256_hex());
     [
         format!("CREATE USER IF NOT EXISTS {user} IDENTIFIED WITH sha256_hash BY {hash}"),
         format!("ALTER USER {user} IDENTIFIED WITH sha256_hash BY {hash}"),
-        format!("REVOKE ALL ON *.* FROM {user}"),
         format!("GRANT SELECT ON {}.* TO {user}", sql::identifier(database)),
     ]
 }
@@ -195,7 +197,7 @@ mod tests {
         };
         let statements = reader_statements("ws`1", &reader);
         assert_eq!(
-            statements[3],
+            statements[2],
             "GRANT SELECT ON `ws\\`1`.* TO `tb_reader_ws\\`1`"
         );
         assert!(statements.iter().all(|sql| !sql.contains("'pw'")));

@@ -2,4 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod engine_life;
+mod reader_security;
 mod support;
