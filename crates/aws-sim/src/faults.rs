@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
 
-/// What goes wrong.
+/// What goes wrong. In JSON `"lost_answer"` or `{"server_error": {"status": 503}}`: an internal tag would not survive
+/// numbers of arbitrary precision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+#[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// A service error, such as ThrottlingException or InternalServerError; status 400, or 500 for InternalServerError.
     Error {

@@ -75,7 +75,16 @@ impl World {
             (_, true) => format!("arn:aws:s3:::{}/{}", request.bucket, request.key),
             _ => format!("arn:aws:s3:::{}", request.bucket),
         };
-        self.permit(caller, permission(action), &resource)?;
+        self.permit(caller, permission(action), &resource)
+            .map_err(|mut error| {
+                // HeadBucket names the region even to callers it refuses.
+                if let Some(bucket) = self.s3.buckets.get(&request.bucket) {
+                    error
+                        .headers
+                        .push(("x-amz-bucket-region", bucket.region.clone()));
+                }
+                error
+            })?;
         match action {
             "ListBuckets" => Ok(self.list_buckets()),
             "GetBucketLocation" => Ok(self.bucket_location(request)),

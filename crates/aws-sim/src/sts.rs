@@ -60,29 +60,7 @@ impl World {
         external_id: Option<&str>,
         seconds: i64,
     ) -> Result<String, ApiError> {
-        check_text("roleSessionName", name, 2, 64, "+=,.@-_", r"[\w+=,.@-]*")?;
-        if let Some(id) = external_id {
-            check_text("externalId", id, 2, 1224, "+=,.@:/-_", r"[\w+=,.@:\/-]*")?;
-        }
-        if !(900..=43200).contains(&seconds) {
-            let bound = if seconds < 900 {
-                "greater than or equal to 900"
-            } else {
-                "less than or equal to 43200"
-            };
-            return Err(ApiError::new(
-                "ValidationError",
-                format!(
-                    "1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy constraint: Member must have value {bound}"
-                ),
-            ));
-        }
-        if role_arn.len() < 20 || !role_arn.starts_with("arn:aws:iam::") {
-            return Err(ApiError::new(
-                "ValidationError",
-                format!("{role_arn} is invalid"),
-            ));
-        }
+        check_request(role_arn, name, external_id, seconds)?;
         let (open, longest) = match self.iam.roles.get(role_arn) {
             Some(role) => (
                 self.now_ms >= role.visible_ms && Iam::trusts(role, caller, external_id),
@@ -189,6 +167,38 @@ fn null(name: &str) -> ApiError {
             "1 validation error detected: Value null at '{name}' failed to satisfy constraint: Member must not be null"
         ),
     )
+}
+
+fn check_request(
+    role_arn: &str,
+    name: &str,
+    external_id: Option<&str>,
+    seconds: i64,
+) -> Result<(), ApiError> {
+    check_text("roleSessionName", name, 2, 64, "+=,.@-_", r"[\w+=,.@-]*")?;
+    if let Some(id) = external_id {
+        check_text("externalId", id, 2, 1224, "+=,.@:/-_", r"[\w+=,.@:\/-]*")?;
+    }
+    if !(900..=43200).contains(&seconds) {
+        let bound = if seconds < 900 {
+            "greater than or equal to 900"
+        } else {
+            "less than or equal to 43200"
+        };
+        return Err(ApiError::new(
+            "ValidationError",
+            format!(
+                "1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy constraint: Member must have value {bound}"
+            ),
+        ));
+    }
+    if role_arn.len() < 20 || !role_arn.starts_with("arn:aws:iam::") {
+        return Err(ApiError::new(
+            "ValidationError",
+            format!("{role_arn} is invalid"),
+        ));
+    }
+    Ok(())
 }
 
 fn check_text(

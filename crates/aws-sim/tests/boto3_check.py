@@ -333,10 +333,10 @@ def stream_through_splits():
         assert len(got) == len(records) - want, (kind, len(got), len(records), want)
     admin("/trim", {"stream": arn, "shard": ids[0]})
     refused("TrimmedDataAccessException", iterate, StreamArn=arn, ShardId=ids[0], ShardIteratorType="AT_SEQUENCE_NUMBER", SequenceNumber=middle)
-    admin("/faults", {"fault": {"kind": "error", "code": "LimitExceededException"}, "action": "DescribeStream", "times": 1})
+    admin("/faults", {"fault": {"error": {"code": "LimitExceededException"}}, "action": "DescribeStream", "times": 1})
     refused("LimitExceededException", streams.describe_stream, StreamArn=arn)
     streams.describe_stream(StreamArn=arn)
-    admin("/faults", {"fault": {"kind": "lost_answer"}, "action": "PutItem", "times": 1})
+    admin("/faults", {"fault": "lost_answer", "action": "PutItem", "times": 1})
     try:
         ddb.put_item(TableName="stream_t", Item={"pk": {"S": "lost"}})
         raise AssertionError("the answer was not lost")

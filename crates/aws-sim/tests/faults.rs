@@ -53,7 +53,8 @@ fn faults_hit_the_calls_they_name() {
 
 #[test]
 fn faults_read_from_json_as_documented() {
-    let text = r#"{"fault":{"kind":"error","code":"ThrottlingException"},"action":"GetRecords","times":3}"#;
+    let text =
+        r#"{"fault":{"error":{"code":"ThrottlingException"}},"action":"GetRecords","times":3}"#;
     let fault: Fault = serde_json::from_str(text).expect("a fault");
     assert_eq!(
         fault,

@@ -119,18 +119,21 @@ async fn clear_faults(State(sim): State<Sim>) -> Answer {
     Ok(Json(json!({})))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    Many(Vec<Fault>),
-    One(Fault),
-}
-
-async fn add_faults(State(sim): State<Sim>, Json(body): Json<OneOrMany>) -> Answer {
-    sim.with(|world| match body {
-        OneOrMany::One(fault) => world.faults.add(fault),
-        OneOrMany::Many(faults) => faults.into_iter().for_each(|fault| world.faults.add(fault)),
-    });
+/// Takes one fault or a list of them.
+async fn add_faults(State(sim): State<Sim>, Json(body): Json<Value>) -> Answer {
+    let faults = if body.is_array() {
+        body
+    } else {
+        Value::Array(vec![body])
+    };
+    let faults: Vec<Fault> = serde_json::from_value(faults).map_err(|error| {
+        let message = error.to_string();
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            Json(json!({ "error": "InvalidFault", "message": message })),
+        )
+    })?;
+    sim.with(|world| faults.into_iter().for_each(|fault| world.faults.add(fault)));
     Ok(Json(json!({})))
 }
 
