@@ -1,0 +1,381 @@
+//! What can be said on the command line. Nothing but clap structs; `dispatch` turns them into plain values.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::env_vars;
+use crate::printer::Output;
+
+/// Mirror DynamoDB tables into ClickHouse and keep them in step.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tb",
+    version,
+    propagate_version = false,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "Start here:
+  tb local start --use-aws-creds     start the Local server with your AWS credentials
+  tb secret set dynamodb_role_arn    give it the role to assume
+  tb build --with-connections        build the project and start its mirrors
+  tb datasource ls                   watch them
+  tb sql 'SELECT count() FROM orders FINAL'
+
+`tb --help` lists environment variables and exit codes.",
+    after_long_help = env_vars::HELP
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Format of the data on stdout
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t
+    )]
+    pub(crate) output: Output,
+    /// Use the server of --host or TB_HOST, with --token or TB_TOKEN, instead of the Local one
+    #[arg(long, global = true)]
+    pub(crate) cloud: bool,
+    /// Use the Local server (the default)
+    #[arg(long, global = true, conflicts_with = "cloud")]
+    pub(crate) local: bool,
+    /// Address of the server, as https://mirrors.example.com; implies --cloud [env: TB_HOST]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) host: Option<String>,
+    /// Token of the workspace [env: TB_TOKEN, for --cloud]
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// Project folder, instead of the current one [env: TB_CWD]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) cwd: Option<PathBuf>,
+    /// No colour [env: NO_COLOR]
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Say more
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start, stop and look after the Local server
+    #[command(subcommand, arg_required_else_help = true)]
+    Local(LocalCommand),
+    /// Build the project: check it, upload it, apply it at once
+    #[command(after_help = BUILD_EXAMPLES)]
+    Build(BuildArgs),
+    /// Deploy the project: validate it, stage it, make it live
+    #[command(after_help = DEPLOY_EXAMPLES)]
+    Deploy(DeployArgs),
+    /// Check the project's files without a server
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check,
+    /// Run a query
+    #[command(after_help = SQL_EXAMPLES)]
+    Sql(SqlArgs),
+    /// List, read, stop and start data sources
+    #[command(subcommand, arg_required_else_help = true)]
+    Datasource(DatasourceCommand),
+    /// Set, list and remove the secrets of the workspace
+    #[command(subcommand, arg_required_else_help = true)]
+    Secret(SecretCommand),
+    /// Show workspaces
+    #[command(subcommand, arg_required_else_help = true)]
+    Workspace(WorkspaceCommand),
+    /// Show the project, the server and the workspace that commands use
+    #[command(after_help = "Examples:\n  tb info\n  tb --cloud info --output json")]
+    Info,
+    /// Run the server in the foreground, for a host that teams share
+    #[command(after_help = SERVER_EXAMPLES)]
+    Server(ServerArgs),
+}
+
+const BUILD_EXAMPLES: &str = "Examples:
+  tb build                        tables, queries and endpoints; running mirrors stay as they are
+  tb build --with-connections     also starts the mirrors of DynamoDB data sources
+  tb build --with-connections --no-wait
+
+The files are *.datasource, *.pipe and *.connection in the project folder and two levels below.
+.env and .env.local are not uploaded: set secrets with `tb secret set`.
+Ctrl-C while a backfill is followed leaves it running on the server.";
+
+/// `tb build`.
+#[derive(Args, Debug)]
+pub(crate) struct BuildArgs {
+    /// Also start, change and stop the mirrors of DynamoDB data sources
+    #[arg(long)]
+    pub(crate) with_connections: bool,
+    /// Allow changes that delete data
+    #[arg(long)]
+    pub(crate) allow_destructive_operations: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+const DEPLOY_EXAMPLES: &str = "Examples:
+  tb deploy --check               what would change, and whether it can be done
+  tb deploy                       to the Local server
+  tb --cloud deploy               to TB_HOST with TB_TOKEN
+  tb --cloud deploy --no-wait --output json";
+
+/// `tb deploy`.
+#[derive(Args, Debug)]
+pub(crate) struct DeployArgs {
+    /// Only say what would change
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Allow changes that delete data
+    #[arg(long)]
+    pub(crate) allow_destructive_operations: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+/// `--wait` and `--no-wait`.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct WaitArgs {
+    /// Wait until backfills are loaded [default on a terminal]
+    #[arg(long, overrides_with = "no_wait")]
+    pub(crate) wait: bool,
+    /// Return as soon as the server has accepted the work
+    #[arg(long, overrides_with = "wait")]
+    pub(crate) no_wait: bool,
+}
+
+const CHECK_EXAMPLES: &str = "Examples:
+  tb check
+  tb check --output json
+  tb check --cwd examples/orders";
+
+const SQL_EXAMPLES: &str = "Examples:
+  tb sql 'SELECT count() FROM orders FINAL'
+  tb sql --output csv 'SELECT * FROM orders FINAL' > orders.csv
+  tb sql - < report.sql
+  tb sql 'SELECT * FROM orders FORMAT JSONEachRow'     a FORMAT in the query is left alone";
+
+/// `tb sql`.
+#[derive(Args, Debug)]
+pub(crate) struct SqlArgs {
+    /// The query; `-` reads it from stdin
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: String,
+    /// At most this many rows; 0 for all of them
+    #[arg(long, value_name = "ROWS", default_value_t = 100)]
+    pub(crate) rows_limit: u64,
+}
+
+/// `tb local`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocalCommand {
+    /// Start the Local server in the background
+    #[command(after_help = START_EXAMPLES)]
+    Start(StartArgs),
+    /// Stop the Local server; data stays
+    #[command(after_help = "Examples:\n  tb local stop")]
+    Stop,
+    /// Stop the Local server and start it again
+    #[command(after_help = "Examples:\n  tb local restart --use-aws-creds")]
+    Restart(StartArgs),
+    /// Say whether the Local server runs, and where
+    #[command(
+        after_help = "Examples:\n  tb local status\n  tb local status --output json\n\nExits with 3 when it does not run."
+    )]
+    Status,
+    /// Stop the Local server and delete its data
+    #[command(after_help = "Examples:\n  tb local remove\n  tb local remove --yes")]
+    Remove {
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Print the log of the Local server
+    #[command(after_help = "Examples:\n  tb local logs -n 200\n  tb local logs -f")]
+    Logs(LogsArgs),
+    /// Print the versions of `tb` and of the Local server
+    #[command(after_help = "Examples:\n  tb local version")]
+    Version,
+}
+
+const START_EXAMPLES: &str = "Examples:
+  tb local start                                    no AWS: queries, pipes, checks
+  tb local start --use-aws-creds                    with the credentials of this shell
+  AWS_PROFILE=dev tb local start --use-aws-creds
+  TB_LOCAL_PORT=0 TB_LOCAL_STATE=/tmp/tb tb local start     a second one, on a free port
+
+Without --use-aws-creds the server sees no AWS variable, no ~/.aws and no instance role.
+The data is in TB_LOCAL_STATE, or dynamirror/local in $XDG_DATA_HOME or ~/.local/share.";
+
+/// `tb local start` and `restart`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StartArgs {
+    /// Give the server the AWS environment of this shell: variables, profiles, SSO sessions
+    #[arg(long)]
+    pub(crate) use_aws_creds: bool,
+    /// Port to listen on; 0 takes a free one [env: TB_LOCAL_PORT] [default: 7181]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+}
+
+/// `tb local logs`.
+#[derive(Args, Debug)]
+pub(crate) struct LogsArgs {
+    /// Keep printing as the log grows
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// How many of the last lines to print
+    #[arg(long, short = 'n', value_name = "LINES", default_value_t = 100)]
+    pub(crate) lines: usize,
+}
+
+/// `tb datasource`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatasourceCommand {
+    /// List data sources: state, rows, lag, headroom, quarantine, what to do next
+    #[command(after_help = DATASOURCE_LS_EXAMPLES)]
+    Ls,
+    /// Show everything about one data source
+    #[command(after_help = "Examples:\n  tb datasource show orders")]
+    Show {
+        /// Data source
+        name: String,
+    },
+    /// Print rows of a data source, the latest version of each
+    #[command(
+        after_help = "Examples:\n  tb datasource data orders\n  tb datasource data orders --limit 1000 --output csv"
+    )]
+    Data {
+        /// Data source
+        name: String,
+        /// At most this many rows
+        #[arg(long, value_name = "ROWS", default_value_t = 5)]
+        limit: u64,
+    },
+    /// Stop mirroring; rows stay and the stream keeps changes for 24 hours
+    #[command(after_help = "Examples:\n  tb datasource stop orders")]
+    Stop {
+        /// Data source
+        name: String,
+    },
+    /// Go on mirroring where it was stopped
+    #[command(after_help = "Examples:\n  tb datasource start orders")]
+    Start {
+        /// Data source
+        name: String,
+    },
+}
+
+const DATASOURCE_LS_EXAMPLES: &str = "Examples:
+  tb datasource ls
+  tb datasource ls --output json
+
+LAG       how far the rows are behind the table
+HEADROOM  time until the oldest unread change leaves the stream";
+
+/// `tb secret`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Set a secret; asks for the value, or reads it from stdin, when it is not given
+    #[command(after_help = SECRET_SET_EXAMPLES)]
+    Set {
+        /// Name, as in {{ tb_secret("name") }}
+        name: String,
+        /// Value; other users of this machine can see it while the command runs
+        #[arg(allow_hyphen_values = true)]
+        value: Option<String>,
+    },
+    /// List the names of secrets; values are never shown
+    #[command(after_help = "Examples:\n  tb secret ls")]
+    Ls,
+    /// Remove a secret
+    #[command(after_help = "Examples:\n  tb secret rm dynamodb_role_arn_my_ddb")]
+    Rm {
+        /// Name
+        name: String,
+    },
+}
+
+const SECRET_SET_EXAMPLES: &str = "Examples:
+  tb secret set dynamodb_role_arn_my_ddb                 asks, shows nothing
+  pass show role-arn | tb secret set dynamodb_role_arn_my_ddb
+  tb secret set dynamodb_role_arn_my_ddb arn:aws:iam::123456789012:role/mirror
+
+.env and .env.local of the project are not read: set each secret once per workspace.";
+
+/// `tb workspace`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkspaceCommand {
+    /// Show the workspace that commands use
+    #[command(after_help = "Examples:\n  tb workspace current\n  tb --cloud workspace current")]
+    Current,
+}
+
+const SERVER_EXAMPLES: &str = "Examples:
+  tb server --config /etc/dynamirror/server.toml
+  tb server --state-dir ./state --host 0.0.0.0 --port 7181
+  CLICKHOUSE_URL=https://user:password@clickhouse.example.com:8443 tb server
+
+server.toml, every key with its default:
+  host = \"127.0.0.1\"
+  port = 7181
+  state_dir = \"...\"               # $XDG_DATA_HOME or ~/.local/share, then dynamirror/server
+  [clickhouse]                    # absent: the embedded engine
+  url = \"http://localhost:8123\"
+  user = \"default\"
+  password = \"\"                   # better in CLICKHOUSE_PASSWORD
+  [engine]
+  max_memory_mb = 4096            # absent: half of the machine's memory
+  [limits]
+  max_table_gb = 500              # 0 for no limit
+  max_write_capacity_units = 250  # 0 for no limit
+  query_seconds = 10
+  query_memory_mb = 2048
+  query_result_mb = 100
+  [poll]                          # milliseconds
+  export_ms = 10000
+  discovery_ms = 30000
+  stream_min_ms = 200
+  stream_idle_max_ms = 2000
+  load_parallelism = 2            # export files loaded at a time
+  [log]
+  format = \"text\"                 # or json
+  level = \"info\"                  # error, warn, info, debug, trace";
+
+/// `tb server`.
+#[derive(Args, Debug)]
+pub(crate) struct ServerArgs {
+    /// Settings file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Be a Local server: hands its tokens to whoever reaches it, so it only listens on loopback
+    #[arg(long)]
+    pub(crate) local: bool,
+    /// Folder of metadata, keys and the engine's data
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) host: Option<String>,
+    /// Port to listen on; 0 takes a free one [default: 7181]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// Never look for AWS credentials
+    #[arg(long, hide = true)]
+    pub(crate) no_aws: bool,
+    /// Leave the terminal's session first
+    #[arg(long, hide = true)]
+    pub(crate) detached: bool,
+}

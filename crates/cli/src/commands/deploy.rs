@@ -1,0 +1,165 @@
+//! `tb deploy`: checks the project, stages it on the server, and waits until it is live.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::build::form;
+use super::changes::{self, Changes};
+use super::check;
+use crate::client::{Client, segment};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::follow;
+use crate::mirrors;
+use crate::printer::{Output, Printer};
+use crate::progress::{Line, Progress};
+use crate::resolve::Target;
+use crate::workspace::Session;
+
+/// Between two looks at a deployment.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The flags.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) check: bool,
+    pub(crate) allow_destructive: bool,
+    /// Whether to wait until the deployment is live.
+    pub(crate) wait_live: bool,
+    /// Whether to wait for backfills after that.
+    pub(crate) wait_backfill: bool,
+}
+
+/// Deploys the project.
+pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) -> Outcome {
+    let project = check::before_upload(&session.folder, &session.tinyb, printer)?;
+    let client = session.workspace().await?;
+    let mut query = vec![if options.check {
+        ("check", "true")
+    } else {
+        ("auto_promote", "true")
+    }];
+    if options.allow_destructive {
+        query.push(("allow_destructive_operations", "true"));
+    }
+    if matches!(session.target, Target::Cloud { .. }) {
+        query.push(("from", "cli"));
+    }
+    let progress = Progress::new(printer);
+    let mut line = progress.line(printer);
+    if printer.err_is_terminal() {
+        line.say(if options.check {
+            "Checking the deployment"
+        } else {
+            "Deploying"
+        });
+    }
+    let uploaded = client.upload("/v1/deploy", &query, form(&project)).await;
+    let (status, answer) = match uploaded {
+        Ok(uploaded) => uploaded,
+        Err(failure) => {
+            line.clear();
+            return Err(failure);
+        }
+    };
+    let deployment = answer.get("deployment").cloned().unwrap_or_default();
+    let result = answer.get("result").and_then(Value::as_str);
+    let found = if deployment.is_null() {
+        Changes::default()
+    } else {
+        Changes::read(&deployment)?
+    };
+    if !matches!(result, Some("success" | "no_changes")) {
+        line.clear();
+        found.print_feedback(printer);
+        return Err(match result {
+            Some(_) => changes::refused(&answer, "deployment", printer),
+            None => client.refusal(status, answer.to_string().as_bytes()),
+        });
+    }
+    progress.suspend(|| {
+        if printer.output == Output::Json {
+            printer.json(&answer);
+        } else {
+            found.print(&project, printer);
+        }
+        found.print_feedback(printer);
+    });
+    let id = deployment
+        .get("id")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    if options.check || result == Some("no_changes") {
+        line.clear();
+        printer.success(if options.check {
+            "The project can be deployed"
+        } else {
+            "The project is deployed already"
+        });
+        return Ok(());
+    }
+    if !options.wait_live {
+        line.clear();
+        printer.success(format_args!("Deployment {id} accepted"));
+        return Ok(());
+    }
+    let ended = until_live(&client, &id, &mut line, printer).await;
+    line.clear();
+    ended?;
+    printer.success(format_args!("Deployment {id} is live"));
+    if options.wait_backfill {
+        let touched = found.touched_datasources();
+        let loading = mirrors::list(&client)
+            .await?
+            .into_iter()
+            .filter(|mirror| touched.contains(&mirror.datasource))
+            .map(|mirror| mirror.datasource);
+        follow::backfills(&client, &loading.collect::<Vec<_>>(), printer).await?;
+    }
+    Ok(())
+}
+
+/// Waits for `data_ready` and `live`; Ctrl-C leaves the deployment to the server.
+async fn until_live(client: &Client, id: &str, line: &mut Line, printer: &Printer) -> Outcome {
+    let path = format!("/v1/deployments/{}", segment(id));
+    tokio::select! {
+        biased;
+        signal = tokio::signal::ctrl_c() => {
+            signal.map_err(|error| Failure::new(Exit::Failed, "cannot listen for Ctrl-C").because(&error))?;
+            printer.note(format!("\nDeployment {id} goes on on the server."));
+            Err(Failure::told(Exit::Interrupted))
+        }
+        result = poll(client, &path, id, line, printer) => result,
+    }
+}
+
+async fn poll(
+    client: &Client,
+    path: &str,
+    id: &str,
+    line: &mut Line,
+    printer: &Printer,
+) -> Outcome {
+    loop {
+        let answer = client.json(client.request(Method::GET, path)).await?;
+        let deployment = answer.get("deployment").cloned().unwrap_or_default();
+        let status = deployment
+            .get("status")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let live = deployment
+            .get("live")
+            .and_then(Value::as_bool)
+            .unwrap_or_default();
+        match status {
+            "data_ready" if live => return Ok(()),
+            "failed" | "deleting" | "deleted" => {
+                return Err(changes::refused(&answer, "deployment", printer));
+            }
+            _ => line.say(&format!("Deployment {id}: {}", status.replace('_', " "))),
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}

@@ -1,0 +1,173 @@
+//! From parsed arguments to a command with plain values.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use crate::args::{
+    Cli, Command, DatasourceCommand, Global, LocalCommand, SecretCommand, WaitArgs,
+    WorkspaceCommand,
+};
+use crate::commands::{
+    build, check, datasource, deploy, info, local, secret, server, sql, workspace_current,
+};
+use crate::env_vars;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::files;
+use crate::printer::Printer;
+use crate::resolve::{self, Environment, TargetFlags};
+use crate::workspace::Session;
+
+/// The printer that the flags and the environment ask for.
+pub(crate) fn printer_for(cli: &Cli) -> Printer {
+    let colour = resolve::colour(cli.global.no_color, &Environment::of_process());
+    Printer::new(cli.global.output, colour, cli.global.verbose)
+}
+
+/// Runs the command.
+pub(crate) fn run(cli: Cli, printer: &Printer) -> Outcome {
+    let env = Environment::of_process();
+    let global = cli.global;
+    match cli.command {
+        Command::Local(command) => run_local(command, &env, printer),
+        Command::Server(args) => {
+            let flags = server::Flags {
+                config: args.config,
+                local: args.local,
+                state_dir: args.state_dir,
+                host: args.host,
+                port: args.port,
+                no_aws: args.no_aws,
+                detached: args.detached,
+            };
+            server::run(flags, &env, printer)
+        }
+        Command::Check => {
+            let folder = folder(&global, &env)?;
+            check::run(&folder, &files::tinyb_file(&folder), printer)
+        }
+        Command::Build(args) => {
+            let options = build::Options {
+                with_connections: args.with_connections,
+                allow_destructive: args.allow_destructive_operations,
+                wait: waits(args.wait, printer),
+            };
+            let session = session(&global, &env)?;
+            wait_for(build::run(&session, options, printer))
+        }
+        Command::Deploy(args) => {
+            let options = deploy::Options {
+                check: args.check,
+                allow_destructive: args.allow_destructive_operations,
+                wait_live: !args.wait.no_wait,
+                wait_backfill: waits(args.wait, printer),
+            };
+            let session = session(&global, &env)?;
+            wait_for(deploy::run(&session, options, printer))
+        }
+        Command::Sql(args) => {
+            let session = session(&global, &env)?;
+            wait_for(sql::run(&session, &args.query, args.rows_limit, printer))
+        }
+        Command::Datasource(command) => {
+            let session = session(&global, &env)?;
+            run_datasource(command, &session, printer)
+        }
+        Command::Secret(command) => {
+            let session = session(&global, &env)?;
+            match command {
+                SecretCommand::Set { name, value } => {
+                    let value = secret::value(&name, value)?;
+                    wait_for(secret::set(&session, &name, &value, printer))
+                }
+                SecretCommand::Ls => wait_for(secret::ls(&session, printer)),
+                SecretCommand::Rm { name } => wait_for(secret::rm(&session, &name, printer)),
+            }
+        }
+        Command::Workspace(WorkspaceCommand::Current) => {
+            let session = session(&global, &env)?;
+            wait_for(workspace_current::run(&session, printer))
+        }
+        Command::Info => {
+            let session = session(&global, &env)?;
+            wait_for(info::run(&session, printer))
+        }
+    }
+}
+
+fn run_local(command: LocalCommand, env: &Environment, printer: &Printer) -> Outcome {
+    match command {
+        LocalCommand::Start(args) => {
+            let options = local::Options::resolve(args.use_aws_creds, args.port, env)?;
+            wait_for(local::start(&options, env, printer))
+        }
+        LocalCommand::Restart(args) => {
+            let options = local::Options::resolve(args.use_aws_creds, args.port, env)?;
+            wait_for(local::restart(&options, env, printer))
+        }
+        LocalCommand::Stop => wait_for(local::stop(env, printer)),
+        LocalCommand::Status => wait_for(local::status(env, printer)),
+        LocalCommand::Remove { yes } => wait_for(local::remove(yes, env, printer)),
+        LocalCommand::Logs(args) => wait_for(local::logs(args.lines, args.follow, env, printer)),
+        LocalCommand::Version => wait_for(local::version(env, printer)),
+    }
+}
+
+fn run_datasource(command: DatasourceCommand, session: &Session, printer: &Printer) -> Outcome {
+    match command {
+        DatasourceCommand::Ls => wait_for(datasource::ls(session, printer)),
+        DatasourceCommand::Show { name } => wait_for(datasource::show(session, &name, printer)),
+        DatasourceCommand::Data { name, limit } => {
+            wait_for(datasource::data(session, &name, limit, printer))
+        }
+        DatasourceCommand::Stop { name } => wait_for(datasource::stop(session, &name, printer)),
+        DatasourceCommand::Start { name } => wait_for(datasource::start(session, &name, printer)),
+    }
+}
+
+fn waits(args: WaitArgs, printer: &Printer) -> bool {
+    args.wait || (!args.no_wait && printer.err_is_terminal())
+}
+
+fn folder(global: &Global, env: &Environment) -> Outcome<PathBuf> {
+    let named = global.cwd.clone().or_else(|| env.path(env_vars::TB_CWD));
+    let folder = match named {
+        Some(folder) => folder,
+        None => std::env::current_dir().map_err(|error| {
+            Failure::new(Exit::Usage, "the current folder is gone").because(&error)
+        })?,
+    };
+    if folder.is_dir() {
+        Ok(folder)
+    } else {
+        Err(
+            Failure::new(Exit::Usage, format!("{} is not a folder", folder.display()))
+                .hint("check --cwd or TB_CWD"),
+        )
+    }
+}
+
+fn session(global: &Global, env: &Environment) -> Outcome<Session> {
+    let folder = folder(global, env)?;
+    let tinyb = files::tinyb_file(&folder);
+    let flags = TargetFlags {
+        cloud: global.cloud,
+        local: global.local,
+        host: global.host.clone(),
+        token: global.token.clone(),
+    };
+    let target = resolve::target(&flags, env, &tinyb)?;
+    Ok(Session {
+        target,
+        folder,
+        tinyb,
+    })
+}
+
+/// Runs a command that talks to a server. One thread is plenty, and none is started before it is needed.
+fn wait_for(command: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Server, "cannot start the runtime").because(&error))?
+        .block_on(command)
+}

@@ -1,0 +1,78 @@
+//! What `GET /v0/mirrors` says about each mirror.
+
+use serde::Deserialize;
+
+use crate::client::Client;
+use crate::failure::{Exit, Failure, Outcome};
+
+/// One mirror.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Mirror {
+    /// Its data source.
+    pub(crate) datasource: String,
+    /// `starting`, `backfilling`, `live`, `retrying`, `broken`, `gap`, `stopped`.
+    pub(crate) state: String,
+    /// Why, when the state is not a good one.
+    pub(crate) reason: Option<String>,
+    /// What to do about it.
+    pub(crate) next_action: Option<String>,
+    /// The initial load.
+    pub(crate) backfill: Backfill,
+    /// Rows written from the stream.
+    pub(crate) stream_rows: Option<u64>,
+    /// Records that could not be converted.
+    pub(crate) quarantined: u64,
+    /// Seconds behind the table.
+    pub(crate) lag_seconds: Option<f64>,
+    /// Seconds until an unread change is lost.
+    pub(crate) headroom_seconds: Option<f64>,
+    /// The last failure, even if it passed since.
+    pub(crate) last_error: Option<String>,
+    /// Things worth knowing that stop nothing.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Progress of an initial load.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Backfill {
+    /// `waiting`, `exporting`, `loading`, `loaded`, `failed`.
+    pub(crate) phase: String,
+    /// The export.
+    pub(crate) export_arn: Option<String>,
+    /// Files loaded.
+    pub(crate) files_loaded: u64,
+    /// Files in all, 0 until it is known.
+    pub(crate) files_total: u64,
+    /// Items loaded.
+    pub(crate) items_loaded: u64,
+    /// Items in all, 0 until it is known.
+    pub(crate) items_total: u64,
+    /// Compressed bytes read.
+    pub(crate) bytes: u64,
+    /// Seconds since the phase began.
+    pub(crate) elapsed_seconds: u64,
+    /// Seconds left, if there is something to go by.
+    pub(crate) seconds_left: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct List {
+    mirrors: Vec<Mirror>,
+}
+
+/// All mirrors of the workspace.
+pub(crate) async fn list(client: &Client) -> Outcome<Vec<Mirror>> {
+    let answer = client.get("/v0/mirrors", &[]).await?;
+    serde_json::from_value::<List>(answer)
+        .map(|list| list.mirrors)
+        .map_err(|error| {
+            Failure::new(
+                Exit::Server,
+                "the server describes its mirrors in a way this `tb` does not understand",
+            )
+            .because(&error)
+            .hint("use the same version on both sides; `tb local version` shows them")
+        })
+}
