@@ -66,25 +66,59 @@ impl World {
     fn json_call(&mut self, call: Call) -> Result<Value, ApiError> {
         let caller = self.root();
         let (action, text) = describe(&call);
-        let faults = self.faults.hit(&action, &text, &mut self.rng);
-        for fault in &faults {
-            if let FaultKind::Error {
-                code,
-                message,
-                status,
-            } = fault
-            {
-                return Err(fault_error(code, message.as_deref(), *status));
+        let bytes = self.with_faults(&action, &text, |world, faults| {
+            let context = Context {
+                caller,
+                faults: faults.to_vec(),
+            };
+            match &call {
+                Call::DynamoDb(action, body) => world.dynamodb_action(&context, action, body),
+                Call::Streams(action, body) => world.streams_action(&context, action, body),
+                _ => Err(ApiError::new("UnknownOperationException", "")),
             }
-        }
-        let context = Context { caller, faults };
-        let bytes = match call {
-            Call::DynamoDb(action, body) => self.dynamodb_action(&context, &action, &body)?,
-            Call::Streams(action, body) => self.streams_action(&context, &action, &body)?,
-            _ => return Err(ApiError::new("UnknownOperationException", "")),
-        };
+        })?;
         serde_json::from_slice(&bytes)
             .map_err(|error| ApiError::new("SerializationException", error.to_string()))
+    }
+
+    /// Runs a typed method under the faults of an action. Faults of the network become errors with status 0 and code
+    /// `ConnectionReset` (no effect) or `LostAnswer` (the work was done).
+    pub fn with_faults<T>(
+        &mut self,
+        action: &str,
+        text: &[u8],
+        work: impl FnOnce(&mut Self, &[FaultKind]) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let faults = self.faults.hit(action, text, &mut self.rng);
+        let broken = |code: &str| ApiError::with_status(code, 0, "the connection was broken");
+        for fault in &faults {
+            match fault {
+                FaultKind::Error {
+                    code,
+                    message,
+                    status,
+                } => {
+                    return Err(fault_error(code, message.as_deref(), *status));
+                }
+                FaultKind::ServerError { status } => {
+                    return Err(ApiError::with_status(
+                        "ServerError",
+                        *status,
+                        "Service Unavailable",
+                    ));
+                }
+                FaultKind::ConnectionReset => return Err(broken("ConnectionReset")),
+                FaultKind::ExpireIterator => {
+                    return Err(fault_error("ExpiredIteratorException", None, None));
+                }
+                _ => {}
+            }
+        }
+        let result = work(self, &faults)?;
+        if faults.contains(&FaultKind::LostAnswer) {
+            return Err(broken("LostAnswer"));
+        }
+        Ok(result)
     }
 
     pub(crate) fn root(&self) -> Caller {

@@ -61,3 +61,22 @@ fn faults_read_from_json_as_documented() {
         Fault::error_once("GetRecords", "ThrottlingException").times(3)
     );
 }
+
+#[test]
+fn typed_calls_feel_the_same_faults() {
+    let mut world = world(|_| ());
+    let put = json!({"TableName": "t", "Item": {"pk": {"S": "a"}}});
+    world
+        .faults
+        .add(Fault::new("PutItem", FaultKind::LostAnswer).times(1));
+    assert_eq!(
+        world.dynamodb("PutItem", put).expect_err("lost").code,
+        "LostAnswer"
+    );
+    assert_eq!(world.table_items("t").len(), 1);
+    world
+        .faults
+        .add(Fault::new("GetRecords", FaultKind::ExpireIterator).times(1));
+    let read = world.with_faults("GetRecords", b"", |world, _| world.get_records("x", None));
+    assert_eq!(read.expect_err("expired").code, "ExpiredIteratorException");
+}
