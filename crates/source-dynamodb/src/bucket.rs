@@ -66,11 +66,12 @@ impl Bucket {
 
     /// Asks S3 whether the bucket is there and where.
     pub(crate) async fn check(&self) -> Result<()> {
-        let mut moved = false;
+        let (mut moved, mut renewed) = (false, false);
         loop {
             let place = self.place.lock().await.clone();
+            let generation = self.session.generation().await;
             let send = || place.client.head_bucket().bucket(&self.name).send();
-            let error = match with_fresh_session(&self.session, send).await {
+            let error = match Box::pin(send()).await {
                 Ok(answer) => {
                     let region = answer.bucket_region.unwrap_or_else(|| place.region.clone());
                     self.settle(&place.region, region).await;
@@ -81,6 +82,12 @@ impl Bucket {
             if let Some(region) = other_region(&error, &place.region).filter(|_| !moved) {
                 self.settle(&place.region, region).await;
                 moved = true;
+                continue;
+            }
+            // An answer to HEAD has no body and so no code: a session that is over is a bare 400.
+            if status(&error) == Some(400) && !renewed {
+                self.session.discard(generation).await;
+                renewed = true;
                 continue;
             }
             return Err(self.head_failure(&error));
@@ -101,10 +108,7 @@ impl Bucket {
             )
         };
         // A call that never got a role session has no status, and means what the session means.
-        match error
-            .raw_response()
-            .map(|response| response.status().as_u16())
-        {
+        match status(error) {
             Some(404) => refused(
                 ErrorKind::Bucket,
                 "it does not exist; create it, or correct IMPORT_EXPORT_BUCKET",
@@ -196,6 +200,12 @@ impl Bucket {
         }
         place.known = true;
     }
+}
+
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error
+        .raw_response()
+        .map(|response| response.status().as_u16())
 }
 
 /// The region S3 sends us to, if it is not the one we asked.

@@ -47,7 +47,10 @@ impl Fault {
     {
         let mut text = match error {
             SdkError::ServiceError(service) => {
-                let code = service.err().code().unwrap_or("no error code");
+                let code = service
+                    .err()
+                    .code()
+                    .unwrap_or("an answer that names no error");
                 match service.err().message() {
                     Some(message) => format!("{code}: {}", shortened(message)),
                     None => code.to_owned(),
@@ -200,9 +203,100 @@ pub(crate) fn service_kind(subject: Subject, code: &str, message: &str, status: 
         }
         _ => match status {
             429 => ErrorKind::Throttled,
-            500.. => ErrorKind::Unavailable,
+            // A success that cannot be read was written by something in between.
+            200..300 | 500.. => ErrorKind::Unavailable,
             403 if subject == Subject::Object => ErrorKind::AccessDenied,
             _ => ErrorKind::Permanent,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_become_what_the_worker_does_about_them() {
+        use ErrorKind as K;
+        use Subject as S;
+        let cases = [
+            (S::Stream, "LimitExceededException", 400, K::Throttled),
+            (S::Stream, "ThrottlingException", 400, K::Throttled),
+            (
+                S::Stream,
+                "ProvisionedThroughputExceededException",
+                400,
+                K::Throttled,
+            ),
+            (S::Object, "SlowDown", 503, K::Throttled),
+            (S::Table, "SomethingNew", 429, K::Throttled),
+            (
+                S::Stream,
+                "ExpiredIteratorException",
+                400,
+                K::IteratorExpired,
+            ),
+            (S::Stream, "TrimmedDataAccessException", 400, K::TrimmedData),
+            (
+                S::Stream,
+                "ResourceNotFoundException",
+                400,
+                K::ShardNotFound,
+            ),
+            (S::Table, "ResourceNotFoundException", 400, K::TableNotFound),
+            (S::Table, "TableNotFoundException", 400, K::TableNotFound),
+            (S::Export, "TableNotFoundException", 400, K::TableNotFound),
+            (S::Export, "ExportNotFoundException", 400, K::Permanent),
+            (S::Export, "ExportConflictException", 400, K::ExportConflict),
+            (
+                S::Export,
+                "PointInTimeRecoveryUnavailableException",
+                400,
+                K::PitrUnavailable,
+            ),
+            (
+                S::Table,
+                "ContinuousBackupsUnavailableException",
+                400,
+                K::PitrUnavailable,
+            ),
+            (S::Export, "InvalidExportTimeException", 400, K::Permanent),
+            (S::Table, "ResourceInUseException", 400, K::Unavailable),
+            (S::Object, "NoSuchBucket", 404, K::Bucket),
+            (S::Object, "PreconditionFailed", 412, K::Corrupt),
+            (S::Object, "AccessDenied", 403, K::AccessDenied),
+            (S::Object, "", 403, K::AccessDenied),
+            (S::Table, "AccessDeniedException", 400, K::AccessDenied),
+            (S::Table, "ExpiredTokenException", 400, K::Unavailable),
+            (S::Table, "InternalServerError", 500, K::Unavailable),
+            (S::Table, "", 502, K::Unavailable),
+            (S::Table, "ValidationException", 400, K::Permanent),
+        ];
+        for (subject, code, status, kind) in cases {
+            assert_eq!(
+                service_kind(subject, code, "", status),
+                kind,
+                "{subject:?} {code} {status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_shard_that_is_gone_has_two_spellings() {
+        let text = "Invalid ShardId in ShardIterator";
+        assert_eq!(
+            service_kind(Subject::Stream, "ValidationException", text, 400),
+            ErrorKind::ShardNotFound
+        );
+        assert_eq!(
+            service_kind(Subject::Table, "ValidationException", text, 400),
+            ErrorKind::Permanent
+        );
+    }
+
+    #[test]
+    fn a_page_of_html_is_cut_at_a_character() {
+        assert_eq!(shortened(&"é".repeat(900)).len(), MAX_MESSAGE_BYTES);
+        assert_eq!(shortened("short"), "short");
     }
 }

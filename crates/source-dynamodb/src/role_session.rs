@@ -55,14 +55,16 @@ struct Current {
 
 impl RoleSession {
     pub(crate) async fn new(base: &SdkConfig, spec: &SourceSpec, options: &AwsOptions) -> Self {
-        let provider = AssumeRoleProvider::builder(&spec.role_arn)
+        let mut builder = AssumeRoleProvider::builder(&spec.role_arn)
             .session_name(session_name(&options.session_label))
-            .external_id(&spec.external_id)
             .session_length(options.session_length)
             .region(Region::new(spec.region.clone()))
-            .configure(base)
-            .build()
-            .await;
+            .configure(base);
+        // An empty id would be a ValidationError; without one AWS answers for the role as it is.
+        if !spec.external_id.is_empty() {
+            builder = builder.external_id(&spec.external_id);
+        }
+        let provider = builder.build().await;
         Self {
             provider,
             role_arn: spec.role_arn.clone(),

@@ -1,0 +1,91 @@
+//! `AWS_ENDPOINT_URL` and its relatives, each in a process of its own: the environment belongs to everyone.
+
+use std::process::Command;
+use std::time::Duration;
+
+use mirror::source::Sources;
+use source_dynamodb::{AwsOptions, AwsSources};
+
+use crate::exports::{completed, lines, quick, request};
+use crate::scene::{Scene, spec};
+
+const PROBE: &str = "DYNAMIRROR_TEST_ENDPOINT_PROBE";
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// Runs in the child; as a test of its own it has nothing to look at.
+#[tokio::test]
+async fn probe_from_the_environment() {
+    let Ok(spool) = std::env::var(PROBE) else {
+        return;
+    };
+    let options = AwsOptions {
+        role_retries: 0,
+        max_attempts: 1,
+        connect_timeout: Duration::from_millis(500),
+        ..AwsOptions::new(spool)
+    };
+    let sources = AwsSources::new(options);
+    let caller = sources.caller_identity().await.unwrap();
+    assert_eq!(caller.account, "123456789012");
+    let source = sources.connect(&spec()).await.unwrap();
+    let stream = source.describe_table().await.unwrap().stream.unwrap();
+    source.describe_stream(&stream.arn).await.unwrap();
+    source.check_bucket().await.unwrap();
+    let export = completed(source.as_ref(), &request("t1", "p")).await;
+    let manifest = source.read_manifest(&export).await.unwrap();
+    assert_eq!(lines(source.as_ref(), &manifest).await.len(), 500);
+}
+
+fn probe(scene: &Scene, variables: &[(&str, &str)]) -> bool {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "endpoints::probe_from_the_environment"]);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+        command.env_remove(name);
+    }
+    command
+        .env(PROBE, &scene.options.spool_dir)
+        .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "x")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs(variables.iter().copied());
+    command.output().unwrap().status.success()
+}
+
+#[test]
+fn one_variable_sets_every_service() {
+    let scene = quick();
+    assert!(probe(&scene, &[("AWS_ENDPOINT_URL", &scene.sim.url)]));
+    assert!(!probe(&scene, &[("AWS_ENDPOINT_URL", NOWHERE)]));
+}
+
+#[test]
+fn variables_of_single_services_win_over_the_general_one() {
+    let scene = quick();
+    let url = scene.sim.url.as_str();
+    let own = [
+        ("AWS_ENDPOINT_URL", NOWHERE),
+        ("AWS_ENDPOINT_URL_STS", url),
+        ("AWS_ENDPOINT_URL_DYNAMODB", url),
+        ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", url),
+        ("AWS_ENDPOINT_URL_S3", url),
+    ];
+    assert!(probe(&scene, &own));
+    for left_out in 1..own.len() {
+        let rest: Vec<_> = own
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(index, _)| *index != left_out)
+            .map(|(_, pair)| pair)
+            .collect();
+        assert!(
+            !probe(&scene, &rest),
+            "without {} it goes to the general one",
+            own[left_out].0
+        );
+    }
+    // Without the general one, S3's own must still be spoken to with the bucket in the path.
+    assert!(probe(&scene, &own[1..]));
+}
