@@ -42,17 +42,27 @@ fn main() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(200_000);
     let mut random = Random(1);
-    let data: Vec<String> = (0..lines).map(|n| line(&mut random, n)).collect();
-    let bytes: usize = data.iter().map(String::len).sum();
-    println!("{lines} lines, {} bytes each", bytes / data.len().max(1));
+    let lines_text: Vec<String> = (0..lines).map(|n| line(&mut random, n)).collect();
+    let bytes: usize = lines_text.iter().map(String::len).sum();
+    println!(
+        "{lines} lines, {} bytes each",
+        bytes / lines_text.len().max(1)
+    );
+    let count = lines_text.len();
+    // Blocks of whole lines, as an export file is read.
+    let blocks: Vec<Vec<u8>> = lines_text
+        .chunks(1_500)
+        .map(|chunk| chunk.concat().into_bytes())
+        .collect();
+    drop(lines_text);
 
     let mut transcoder = Transcoder::new();
     let mut out = Vec::new();
-    measure("transcode", bytes, data.len(), || {
-        for chunk in data.chunks(20_000) {
+    measure("transcode", bytes, count, || {
+        for block in &blocks {
             out.clear();
-            for line in chunk {
-                if transcoder.scan_export_line(line.as_bytes()).is_ok() {
+            for line in lines_of(block) {
+                if transcoder.scan_export_line(line).is_ok() {
                     transcoder.write_item(&mut out);
                 }
             }
@@ -62,16 +72,27 @@ fn main() {
     let plan = plan();
     let mut projection = Projection::new(&plan);
     let mut batch = plan.new_batch();
-    measure("project", bytes, data.len(), || {
-        for chunk in data.chunks(20_000) {
-            batch.clear();
-            for line in chunk {
-                let outcome =
-                    projection.project_export_line(line.as_bytes(), 1, "us-east-1", &mut batch);
+    measure("project", bytes, count, || {
+        for block in &blocks {
+            if batch.rows > 20_000 {
+                batch.clear();
+            }
+            for line in lines_of(block) {
+                let outcome = projection.project_export_line(line, 1, "us-east-1", &mut batch);
                 assert!(outcome.is_ok(), "{outcome:?}");
             }
         }
     });
+}
+
+/// The lines of a block, each with its newline.
+fn lines_of(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', block).map(move |end| {
+        let line = &block[start..=end];
+        start = end + 1;
+        line
+    })
 }
 
 /// Runs `work` a few times and reports the best run.

@@ -102,7 +102,10 @@ impl ColumnType {
 }
 
 fn strip<'a>(text: &'a str, wrapper: &str) -> (&'a str, bool) {
-    let inner = text.strip_prefix(wrapper).and_then(|rest| rest.strip_prefix('(')).and_then(|rest| rest.strip_suffix(')'));
+    let inner = text
+        .strip_prefix(wrapper)
+        .and_then(|rest| rest.strip_prefix('('))
+        .and_then(|rest| rest.strip_suffix(')'));
     match inner {
         Some(inner) => (inner, true),
         None => (text, false),

@@ -192,12 +192,22 @@ impl Transcoder {
             return;
         }
         out.reserve(plain.len());
-        let mut separator = b'{';
+        out.push(b'{');
+        // Members that follow each other in both orders are copied together, with the commas between them.
+        let mut run = 0..0;
         for member in &self.members {
-            out.push(separator);
-            out.extend_from_slice(&plain[member.text()]);
-            separator = b',';
+            let text = member.text();
+            if text.start == run.end + 1 && !run.is_empty() {
+                run.end = text.end;
+                continue;
+            }
+            if !run.is_empty() {
+                out.extend_from_slice(&plain[run]);
+                out.push(b',');
+            }
+            run = text;
         }
+        out.extend_from_slice(&plain[run]);
         out.push(b'}');
     }
 
