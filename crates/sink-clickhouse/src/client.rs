@@ -237,7 +237,7 @@ pub(crate) async fn send(
 
 fn identity(user: &Credentials) -> std::result::Result<HeaderMap, CallError> {
     let header = |text: &str| {
-        HeaderValue::from_str(text).map_err(|_| CallError::Exception {
+        HeaderValue::from_bytes(text.as_bytes()).map_err(|_| CallError::Exception {
             code: 516,
             text: "user and password cannot hold control characters (AUTHENTICATION_FAILED)"
                 .to_owned(),

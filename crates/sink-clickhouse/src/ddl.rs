@@ -33,7 +33,13 @@ impl ClickHouse {
     pub(crate) async fn make_table(&self, plan: &MirrorPlan) -> Result<()> {
         let context = format!("create table {}.{}", plan.database, plan.table);
         let (address, owner) = self.owner(&plan.database, &context).await?;
-        for sql in [create_table(plan)?, create_quarantine(plan)] {
+        // Not even `IF NOT EXISTS` is sent for a table that is there: ClickHouse would judge the new
+        // definition first and never come to what is different.
+        let mut statements = vec![create_quarantine(plan)];
+        if self.columns(plan, &context).await?.is_empty() {
+            statements.insert(0, create_table(plan)?);
+        }
+        for sql in statements {
             statement(&address, &owner, sql)
                 .await
                 .map_err(|error| error.of(&context))?;
@@ -78,13 +84,7 @@ impl ClickHouse {
 
     /// What the table in ClickHouse has otherwise than the plan; empty if nothing.
     async fn differences(&self, plan: &MirrorPlan, context: &str) -> Result<Vec<String>> {
-        let (database, table) = (sql::literal(&plan.database), sql::literal(&plan.table));
-        let present: Vec<Column> = self
-            .admin_rows(
-                format!("SELECT name, type FROM system.columns WHERE database = {database} AND table = {table} ORDER BY position"),
-                context,
-            )
-            .await?;
+        let present = self.columns(plan, context).await?;
         let mut found = Vec::new();
         for column in &plan.columns {
             match present.iter().find(|other| other.name == column.name) {
@@ -111,6 +111,16 @@ impl ClickHouse {
         }
         self.engine_differences(plan, &mut found, context).await?;
         Ok(found)
+    }
+
+    /// The columns of the plan's table in ClickHouse; none if it does not exist.
+    async fn columns(&self, plan: &MirrorPlan, context: &str) -> Result<Vec<Column>> {
+        let query = format!(
+            "SELECT name, type FROM system.columns WHERE database = {} AND table = {} ORDER BY position",
+            sql::literal(&plan.database),
+            sql::literal(&plan.table),
+        );
+        self.admin_rows(query, context).await
     }
 
     async fn engine_differences(

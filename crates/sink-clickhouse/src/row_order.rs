@@ -20,15 +20,19 @@ pub(crate) fn sorted_rows(plan: &MirrorPlan, batch: &Batch) -> Option<Vec<u32>> 
             ))
         })
         .collect();
+    rows_in_order(&keys, batch.rows)
+}
+
+fn rows_in_order(keys: &[(&BatchColumn, &ScalarType)], rows: usize) -> Option<Vec<u32>> {
     let &(first, scalar) = keys.first()?;
-    let shared = shared_prefix(first, batch.rows);
+    let shared = shared_prefix(first, rows);
     // Most comparisons end at eight bytes that lie beside the row number instead of anywhere in memory.
-    let mut rows: Vec<(u64, u32)> = (0..batch.rows)
+    let mut rows: Vec<(u64, u32)> = (0..rows)
         .map(|row| (leading(first, scalar, shared, row), row as u32))
         .collect();
     let order = |a: &(u64, u32), b: &(u64, u32)| {
         a.0.cmp(&b.0)
-            .then_with(|| compare(&keys, a.1 as usize, b.1 as usize))
+            .then_with(|| compare(keys, a.1 as usize, b.1 as usize))
             .then(a.1.cmp(&b.1))
     };
     if rows.is_sorted_by(|a, b| order(a, b) != Ordering::Greater) {
@@ -106,5 +110,72 @@ fn ordinal(scalar: &ScalarType, value: &[u8]) -> u128 {
         ScalarType::Float(_) if high & SIGN != 0 => !high,
         ScalarType::Float(_) => high ^ SIGN,
         ScalarType::Bool | ScalarType::UInt(_) | ScalarType::DateTime | ScalarType::String => high,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mirror::column_type::ColumnType;
+
+    fn order_of(scalar: ScalarType, values: &[Vec<u8>]) -> Vec<usize> {
+        let kind = ColumnType {
+            scalar,
+            nullable: false,
+        };
+        let mut batch = Batch::new([&kind]);
+        for value in values {
+            match kind.scalar.width() {
+                None => batch.columns[0].push_text(value),
+                Some(_) => batch.columns[0].push_fixed(value),
+            }
+            batch.rows += 1;
+        }
+        let keys = [(&batch.columns[0], &kind.scalar)];
+        rows_in_order(&keys, batch.rows).map_or_else(
+            || (0..batch.rows).collect(),
+            |rows| rows.into_iter().map(|row| row as usize).collect(),
+        )
+    }
+
+    #[test]
+    fn numbers_sort_by_value_and_not_by_their_bytes() {
+        let floats = [0.5_f64, -1.0, f64::INFINITY, -0.25, 256.0].map(|v| v.to_le_bytes().to_vec());
+        assert_eq!(order_of(ScalarType::Float(8), &floats), [1, 3, 0, 4, 2]);
+        let ints = [1_i16, -1, 256, -256, 0].map(|v| v.to_le_bytes().to_vec());
+        assert_eq!(order_of(ScalarType::Int(2), &ints), [3, 1, 4, 0, 2]);
+        let wide = [1_i128 << 100, -1, 5, i128::MIN].map(|v| v.to_le_bytes().to_vec());
+        assert_eq!(
+            order_of(
+                ScalarType::Decimal {
+                    precision: 38,
+                    scale: 3
+                },
+                &wide
+            ),
+            [3, 1, 2, 0]
+        );
+        let unsigned = [u64::MAX, 0, 256, 1].map(|v| v.to_le_bytes().to_vec());
+        assert_eq!(order_of(ScalarType::UInt(8), &unsigned), [1, 3, 2, 0]);
+    }
+
+    #[test]
+    fn texts_sort_by_bytes_and_equal_rows_keep_their_order() {
+        let texts = [
+            "prefix-b",
+            "prefix-a",
+            "prefix-",
+            "prefix-b",
+            "prefix-a\u{0}",
+            "prefix-abcdefghij",
+            "prefix-abcdefghia",
+        ]
+        .map(|text| text.as_bytes().to_vec());
+        assert_eq!(order_of(ScalarType::String, &texts), [2, 1, 4, 6, 5, 0, 3]);
+        assert_eq!(
+            order_of(ScalarType::String, &[vec![], vec![0], vec![]]),
+            [0, 2, 1]
+        );
+        assert_eq!(order_of(ScalarType::String, &[]), [0_usize; 0]);
     }
 }

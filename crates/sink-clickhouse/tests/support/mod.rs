@@ -11,6 +11,7 @@ use mirror::warehouse::{QueryLimits, Warehouse};
 use sink_clickhouse::ClickHouse;
 use sink_clickhouse::engine::{EngineExecutable, EngineHandle, EngineOptions};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 pub(crate) const DATABASE: &str = "ws_1";
 
@@ -171,4 +172,65 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 pub(crate) fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// A ClickHouse that somebody else runs: user `operator`, password `pass word é`.
+pub(crate) struct ExternalServer {
+    pub(crate) url: String,
+    process: tokio::process::Child,
+    _folder: TempDir,
+}
+
+impl ExternalServer {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("data")).unwrap();
+        let users = path("users.xml").display().to_string();
+        std::fs::write(
+            path("engine.xml"),
+            format!("<clickhouse><users_config>{users}</users_config></clickhouse>"),
+        )
+        .unwrap();
+        std::fs::write(
+            users,
+            "<clickhouse><profiles><default/></profiles><quotas><q/></quotas><users>\
+             <default><no_password/><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>q</quota></default>\
+             <operator><password>pass word é</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>\
+             <quota>q</quota><access_management>1</access_management></operator></users></clickhouse>",
+        )
+        .unwrap();
+        let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_engine-child"))
+            .arg("--library")
+            .arg(
+                sink_clickhouse::engine::find_library()
+                    .unwrap_or_else(|error| panic!("{}", error.report())),
+            )
+            .arg("--data")
+            .arg(path("data"))
+            .arg("--conf")
+            .arg(folder.path())
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .await
+            .unwrap();
+        let port = line.trim().strip_prefix("ready\t").unwrap();
+        Self {
+            url: format!("http://127.0.0.1:{port}"),
+            process,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) async fn stop(mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().await.unwrap();
+    }
 }
