@@ -152,7 +152,7 @@ impl Transcoder {
     }
 
     /// Checks and transcodes a typed map; the result stays here for [`Self::write_item`] and
-    /// [`Self::attribute`] until the next item.
+    /// the projection until the next item.
     pub fn scan_item(&mut self, typed: &[u8]) -> Result<(), TranscodeError> {
         check_utf8(typed)?;
         let end = self.scan_at(typed)?;
