@@ -172,8 +172,13 @@ impl Client {
     /// Nobody answered, or not in time.
     fn unreachable(&self, error: reqwest::Error) -> Failure {
         let timed_out = error.is_timeout() && !error.is_connect();
-        // Queries may hold a user's data, so the URL stays out of the message.
+        // The library's own levels ("client error (Connect)") explain nothing; the last cause does. The URL
+        // stays out of it: queries may hold a user's data.
         let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
         let (what, hint) = match (timed_out, self.local) {
             (true, _) => (
                 "did not answer in time",
@@ -197,7 +202,7 @@ impl Client {
             Exit::Unreachable,
             format!("{which} at {} {what}", self.address()),
         )
-        .because(&error)
+        .because(cause)
         .hint(hint)
     }
 

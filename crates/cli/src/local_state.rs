@@ -203,6 +203,19 @@ pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) -> io::Result<()
     rustix::process::kill_process(pid, signal).map_err(io::Error::from)
 }
 
+/// Whether the process runs. One that has ended and waits for its parent to notice does not.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return false;
+    };
+    // `pid (name) state ...`; the name may hold anything, a closing parenthesis included.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let ended = stat
+        .rsplit_once(')')
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']));
+    !ended && rustix::process::test_kill_process(id).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]

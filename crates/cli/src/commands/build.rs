@@ -127,7 +127,10 @@ fn started(build: &Value) -> Vec<Started> {
 pub(crate) fn form(project: &ProjectFiles) -> Form {
     // A version part tells the server that paths are relative to the project, not just names.
     let version = Part::text("1.0.0").file_name("cli-version");
-    let form = Form::new().part("context://", text_part(version));
+    // Names as they are: the official servers do not read the `name*=` form that slashes would bring.
+    let form = Form::new()
+        .percent_encode_noop()
+        .part("context://", text_part(version));
     project
         .files
         .iter()

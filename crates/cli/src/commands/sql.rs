@@ -256,54 +256,71 @@ fn marked(failure: Failure, query: &str, request: &Request, printer: &Printer) -
     if failure.exit != Exit::Failed {
         return failure;
     }
-    let Some((span, label)) = position(&failure.problem, query, request) else {
+    let Some(mistake) = mistake(&failure.problem, query, request) else {
         return failure;
     };
-    let shown = diagnostics::marked(
-        &failure.problem,
+    printer.note(diagnostics::marked(
+        &mistake.title,
         "query",
         query,
-        span,
-        &label,
+        mistake.span,
+        mistake.label,
         printer.err_colour(),
         printer.err_width(),
-    );
-    printer.note(shown);
+    ));
+    printer.detail(text::printable(&failure.problem));
     Failure {
         problem: String::new(),
         ..failure
     }
 }
 
+/// A mistake in a query.
+#[derive(Debug, PartialEq, Eq)]
+struct Mistake {
+    span: Range<usize>,
+    title: String,
+    label: &'static str,
+}
+
 /// Where in the query ClickHouse found the mistake, if it says so and the place can be trusted.
-fn position(message: &str, query: &str, request: &Request) -> Option<(Range<usize>, String)> {
-    if let Some((_, rest)) = message.split_once("failed at position ") {
+fn mistake(message: &str, query: &str, request: &Request) -> Option<Mistake> {
+    if let Some((before, rest)) = message.split_once("failed at position ") {
+        // What follows quotes the rest of the query, our own words around it included, and lists everything
+        // that may stand there; the mark says it shorter.
+        let title = before.trim_end().trim_end_matches(':').to_owned();
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        let token = rest[digits.len()..]
-            .strip_prefix(" (")
-            .and_then(|rest| rest.split_once(')'))
-            .map(|(token, _)| token)?;
+        let token = rest[digits.len()..].strip_prefix(" (")?;
+        let token = token.split_once(") (line").or(token.split_once(')'))?.0;
         let at = digits.parse::<usize>().ok()?.checked_sub(1)?;
-        if token == "end of query" {
-            return Some((
-                query.len()..query.len(),
-                "the query ends too early".to_owned(),
-            ));
+        let after_query = request.limited && at > request.prefix + query.len();
+        if token == "end of query" || after_query && token == ")" {
+            return Some(Mistake {
+                span: query.len()..query.len(),
+                title,
+                label: "something is missing here",
+            });
         }
-        let label = "not expected here".to_owned();
         // The server may have put something of its own before the query; the token tells.
         let here = at
             .checked_sub(request.prefix)
-            .filter(|at| query.get(*at..).is_some_and(|rest| rest.starts_with(token)));
-        return match here {
-            Some(at) => Some((at..at + token.len(), label)),
-            None => only(query, token).map(|span| (span, label)),
-        };
+            .filter(|at| query.get(*at..).is_some_and(|rest| rest.starts_with(token)))
+            .map(|at| at..at + token.len());
+        return Some(Mistake {
+            span: here.or_else(|| only(query, token))?,
+            title,
+            label: "not expected here",
+        });
     }
     let (_, rest) = message.split_once(" identifier ")?;
     let quote = rest.chars().next().filter(|c| matches!(c, '`' | '\''))?;
     let name = rest[1..].split(quote).next()?;
-    only(query, name).map(|span| (span, "not known".to_owned()))
+    let title = message.split(" in scope ").next().unwrap_or(message);
+    Some(Mistake {
+        span: only(query, name)?,
+        title: title.to_owned(),
+        label: "not known",
+    })
 }
 
 /// The only place where `word` stands in the query.
@@ -344,24 +361,32 @@ mod tests {
     fn the_mark_is_put_where_the_token_is() {
         let query = "SELECT a FROMM orders";
         let request = request(query, 100, Output::Human);
-        let message = "Syntax error: failed at position 26 (FROMM) (line 2, col 10): FROMM orders";
+        let span = |message: &str| mistake(message, query, &request).map(|it| it.span);
+        let message =
+            "Syntax error: failed at position 26 (FROMM) (line 2, col 10): FROMM orders\n) LIMIT";
+        let found = mistake(message, query, &request);
         assert_eq!(
-            position(message, query, &request).map(|it| it.0),
-            Some(9..14)
+            found.map(|it| (it.span, it.title)),
+            Some((9..14, "Syntax error".into()))
         );
         let shifted = "Syntax error: failed at position 60 (FROMM) (line 2, col 10): FROMM orders";
-        assert_eq!(
-            position(shifted, query, &request).map(|it| it.0),
-            Some(9..14)
-        );
+        assert_eq!(span(shifted), Some(9..14));
         let elsewhere = "Syntax error: failed at position 60 (LIMIT) (line 2, col 10): LIMIT";
-        assert_eq!(position(elsewhere, query, &request), None);
+        assert_eq!(span(elsewhere), None);
         let unknown = "Unknown expression identifier `a` in scope";
-        assert_eq!(
-            position(unknown, query, &request).map(|it| it.0),
-            Some(7..8)
-        );
-        let end = "Syntax error: failed at position 40 (end of query): ";
-        assert_eq!(position(end, query, &request).map(|it| it.0), Some(21..21));
+        assert_eq!(span(unknown), Some(7..8));
+    }
+
+    #[test]
+    fn a_query_that_ends_too_early_is_marked_at_its_end() {
+        let query = "SELECT 1 +";
+        let request = request(query, 100, Output::Human);
+        for message in [
+            "Syntax error: failed at position 28 ()) (line 3, col 1): ) LIMIT 100. Expected one of: NOT",
+            "Syntax error: failed at position 26 (end of query): . Expected one of: NOT",
+        ] {
+            let found = mistake(message, query, &request);
+            assert_eq!(found.map(|it| it.span), Some(10..10), "{message}");
+        }
     }
 }

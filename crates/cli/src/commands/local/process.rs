@@ -156,7 +156,9 @@ fn failed_start(state: &LocalState, log_start: u64, cause: &str, printer: &Print
     for line in &tail {
         printer.note(format_args!("  | {}", text::printable(line)));
     }
-    let in_use = tail.iter().any(|line| line.contains("in use"));
+    let in_use = tail
+        .iter()
+        .any(|line| line.contains("something else listens"));
     let hint = if in_use {
         "choose another port with --port or TB_LOCAL_PORT; 0 takes a free one".to_owned()
     } else {
@@ -176,13 +178,13 @@ pub(super) async fn end(state: &LocalState, printer: &Printer) -> Outcome<bool> 
         Failure::new(Exit::Server, format!("cannot stop process {pid}")).because(&error)
     };
     local_state::signal(pid, Signal::TERM).map_err(cannot)?;
-    if !gone(state, pid, STOP_TIMEOUT).await? {
+    if !gone(pid, STOP_TIMEOUT).await {
         printer.warning(format_args!(
             "process {pid} did not stop within {} s and is ended by force; nothing that was acknowledged is lost",
             STOP_TIMEOUT.as_secs()
         ));
         local_state::signal(pid, Signal::KILL).map_err(cannot)?;
-        if !gone(state, pid, KILL_TIMEOUT).await? {
+        if !gone(pid, KILL_TIMEOUT).await {
             return Err(
                 Failure::new(Exit::Server, format!("process {pid} does not end")).hint(
                     "look at it with: ps -o pid,stat,wchan,cmd -p PID"
@@ -194,17 +196,14 @@ pub(super) async fn end(state: &LocalState, printer: &Printer) -> Outcome<bool> 
     Ok(true)
 }
 
-/// Whether the process gives up the folder in time.
-async fn gone(state: &LocalState, pid: u32, within: Duration) -> Outcome<bool> {
+/// Whether the process ends in time. It gives the folder up a moment before: its engine ends last.
+async fn gone(pid: u32, within: Duration) -> bool {
     let deadline = Instant::now() + within;
-    while running(state)
-        .await?
-        .is_some_and(|running| running.pid == pid)
-    {
+    while local_state::is_alive(pid) {
         if Instant::now() > deadline {
-            return Ok(false);
+            return false;
         }
         tokio::time::sleep(LOOK).await;
     }
-    Ok(true)
+    true
 }
