@@ -137,3 +137,57 @@ fn has_s3_endpoint(config: &SdkConfig) -> bool {
     let own = || config.service_config()?.load_config(key.ok()?);
     config.endpoint_url().is_some() || own().is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::process::Command;
+
+    use super::*;
+
+    const PROBE: &str = "DYNAMIRROR_TEST_CONFIG_PROBE";
+
+    /// Runs in a child; as a test of its own it has nothing to look at.
+    #[tokio::test]
+    async fn probe_from_the_environment() {
+        let Ok(expected) = std::env::var(PROBE) else {
+            return;
+        };
+        let connector = Connector::new(AwsOptions::new("unused"));
+        let config = connector.base_config(Some("us-east-1")).await.unwrap();
+        let found = format!("{:?} {}", config.endpoint_url(), has_s3_endpoint(&config));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn configured_endpoints_can_all_be_ignored() {
+        let general = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+        let own = ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:2");
+        let ignore = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+        let set = "Some(\"http://127.0.0.1:1\") true";
+        let cases: [(&[(&str, &str)], &str); 5] = [
+            (&[], "None false"),
+            (&[general], set),
+            (&[own], "None true"),
+            (&[general, own], set),
+            (&[general, own, ignore], "None false"),
+        ];
+        for (variables, expected) in cases {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args(["--exact", "clients::tests::probe_from_the_environment"]);
+            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+                command.env_remove(name);
+            }
+            command
+                .env(PROBE, expected)
+                .env("AWS_CONFIG_FILE", "/dev/null");
+            command
+                .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+                .envs(variables.iter().copied());
+            let output = command.output().unwrap();
+            let told = String::from_utf8_lossy(&output.stdout);
+            assert!(told.contains("1 passed"), "{expected}: {told}");
+        }
+    }
+}

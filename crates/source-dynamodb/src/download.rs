@@ -231,3 +231,16 @@ pub(crate) fn spool_failure(error: io::Error) -> Error {
     };
     Error::with_source(kind, "write a data file to the spool directory", error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_passes_and_a_forbidden_one_does_not() {
+        let kind = |kind: io::ErrorKind| spool_failure(kind.into()).kind;
+        assert_eq!(kind(io::ErrorKind::StorageFull), ErrorKind::DiskFull);
+        assert_eq!(kind(io::ErrorKind::QuotaExceeded), ErrorKind::DiskFull);
+        assert_eq!(kind(io::ErrorKind::PermissionDenied), ErrorKind::Permanent);
+    }
+}

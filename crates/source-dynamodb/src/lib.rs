@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod export_reader;
 mod manifest;
+mod manifest_reader;
 mod options;
 mod role_session;
 mod shard_reader;

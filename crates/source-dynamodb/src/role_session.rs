@@ -29,6 +29,11 @@ const REFRESH_RETRY: Duration = Duration::from_secs(10);
 /// wrong principal and a role that does not exist. `caller_arn` is the principal if it is known.
 pub fn role_refused_message(caller_arn: Option<&str>, role_arn: &str, external_id: &str) -> String {
     let caller = caller_arn.unwrap_or("these credentials");
+    let external_id = if external_id.is_empty() {
+        "(none was given)"
+    } else {
+        external_id
+    };
     format!(
         "AWS refused to let {caller} assume {role_arn} (HTTP 403). Check that the role exists and that its trust policy \
          allows this principal and include(s) the following external ID: {external_id}. AWS does not say which of these is wrong."

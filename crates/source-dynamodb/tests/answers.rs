@@ -180,3 +180,88 @@ async fn a_bucket_that_sends_us_around_in_circles_is_refused() {
     .await;
     assert_eq!(failure(source.check_bucket().await).kind, ErrorKind::Bucket);
 }
+
+#[tokio::test]
+async fn tls_against_a_server_without_it_is_an_outage() {
+    let server = Canned::start(|_| Reply::new(200, SESSION)).await;
+    let spool = tempfile::tempdir().unwrap();
+    let url = server.url.replace("http://", "https://");
+    let sources = AwsSources::new(options(&url, spool.path()));
+    let error = failure(sources.caller_identity().await);
+    assert_eq!(error.kind, ErrorKind::Unavailable, "{}", error.report());
+}
+
+#[tokio::test]
+async fn base_credentials_that_are_over_are_missing_credentials() {
+    let fault = "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code>\
+        <Message>The security token included in the request is expired</Message></Error></ErrorResponse>";
+    let server =
+        Canned::start(move |_| Reply::new(403, fault).with("content-type", "text/xml")).await;
+    let spool = tempfile::tempdir().unwrap();
+    let sources = AwsSources::new(options(&server.url, spool.path()));
+    for error in [
+        failure(sources.caller_identity().await),
+        failure(sources.connect(&spec()).await),
+    ] {
+        assert_eq!(error.kind, ErrorKind::CredentialsMissing);
+        assert!(
+            error
+                .report()
+                .contains("token included in the request is expired"),
+            "{}",
+            error.report()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_ranges_sends_the_object_again_and_nothing_is_doubled() {
+    let key = "AWSDynamoDB/0-1/data/a.json.gz";
+    let object = crate::lines::gzip(b"{\"Item\":{}}\n");
+    let calls = Arc::new(AtomicUsize::new(0));
+    let (counted, body) = (calls.clone(), object.clone());
+    let (source, _server, _spool) = source(move |request| {
+        if request.method == "HEAD" {
+            return Reply::new(200, "");
+        }
+        let mut reply = Reply::new(200, body.clone()).with("etag", "\"e\"");
+        if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+            reply.cut = Some(10);
+        } else {
+            let resumed = (request.header("range"), request.header("if-match"));
+            assert!(
+                resumed == ("bytes=10-", "\"e\"") || resumed == ("", ""),
+                "{resumed:?}"
+            );
+        }
+        reply
+    })
+    .await;
+    // The MD5 in the refusal is that of what was put together.
+    let file = mirror::source::ExportFile {
+        key: key.to_owned(),
+        item_count: 1,
+        md5: "AAAAAAAAAAAAAAAAAAAAAA==".to_owned(),
+    };
+    let text = failure(source.open_file(&file).await).report();
+    assert!(
+        text.contains(&format!("({} bytes read)", object.len())),
+        "{text}"
+    );
+    let actual = text
+        .split("its MD5 is ")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next())
+        .unwrap()
+        .to_owned();
+    let mut reader = source
+        .open_file(&mirror::source::ExportFile {
+            md5: actual,
+            ..file
+        })
+        .await
+        .unwrap();
+    let mut block = Vec::new();
+    assert!(reader.next_lines(&mut block, 1).unwrap());
+    assert_eq!(block, b"{\"Item\":{}}\n");
+}

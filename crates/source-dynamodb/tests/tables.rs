@@ -13,7 +13,7 @@ use mirror::table::{KeyAttribute, KeyType, StreamViewType};
 use crate::scene::{BUCKET, ROLE, Scene, TABLE, failure, spec, until};
 
 /// A client with the right to do anything.
-fn admin(scene: &Scene) -> aws_sdk_dynamodb::Client {
+pub(crate) fn admin(scene: &Scene) -> aws_sdk_dynamodb::Client {
     let keys = aws_sdk_dynamodb::config::Credentials::new("AKIAADMIN", "x", None, None, "test");
     let config = aws_sdk_dynamodb::config::Builder::new()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
