@@ -47,6 +47,8 @@ pub struct Deployer {
     locks: std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>,
     /// Databases that were made or seen since the server started.
     ensured: std::sync::Mutex<HashSet<String>>,
+    /// Why mirrors could not be started, by their ids.
+    not_started: std::sync::Mutex<HashMap<String, String>>,
 }
 
 /// What to do with a project.
@@ -106,6 +108,7 @@ impl Deployer {
             user_id,
             locks: std::sync::Mutex::default(),
             ensured: std::sync::Mutex::default(),
+            not_started: std::sync::Mutex::default(),
         }
     }
 

@@ -70,7 +70,7 @@ pub(super) async fn apply(
     }
 }
 
-fn stopping() -> ApiError {
+pub(super) fn stopping() -> ApiError {
     ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "the server stopped in the middle of this; start it and do it again: nothing is lost",

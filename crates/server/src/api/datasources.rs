@@ -57,15 +57,7 @@ pub(super) async fn stop(
     Path(name): Path<String>,
     caller: Caller,
 ) -> ApiResult<Json<Value>> {
-    caller.require_admin()?;
-    let row = find(&app, &caller, &name).await?;
-    let _alone = app.deployer.lock(&caller.workspace).await;
-    let mirror = mirror_of(&app, &caller.workspace, &row.name).await?;
-    app.store.set_stopped(&mirror.id, true).await?;
-    app.supervisor.stop(&mirror.id).await;
-    Ok(Json(
-        json!({ "id": row.id, "name": row.name, "state": "stopped" }),
-    ))
+    switch(app, caller, name, true).await
 }
 
 /// Starts it where it was stopped.
@@ -74,20 +66,37 @@ pub(super) async fn start(
     Path(name): Path<String>,
     caller: Caller,
 ) -> ApiResult<Json<Value>> {
+    switch(app, caller, name, false).await
+}
+
+async fn switch(app: Arc<App>, caller: Caller, name: String, stop: bool) -> ApiResult<Json<Value>> {
     caller.require_admin()?;
     let row = find(&app, &caller, &name).await?;
-    let _alone = app.deployer.lock(&caller.workspace).await;
-    let mirror = mirror_of(&app, &caller.workspace, &row.name).await?;
-    if app.sources.is_none() {
+    if !stop && app.sources.is_none() {
         return Err(ApiError::bad_request(super::integrations::NO_CREDENTIALS));
     }
-    app.store.set_stopped(&mirror.id, false).await?;
-    app.deployer
-        .start_stored(&caller.workspace, &mirror)
-        .await?
-        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let datasource = row.name.clone();
+    let worker = Arc::clone(&app);
+    // A task of its own: the mirror must not end up half stopped because a client goes away.
+    let task = app.tasks.spawn(async move {
+        let _alone = worker.deployer.lock(&caller.workspace).await;
+        let mirror = mirror_of(&worker, &caller.workspace, &datasource).await?;
+        worker.store.set_stopped(&mirror.id, stop).await?;
+        if stop {
+            worker.supervisor.stop(&mirror.id).await;
+            return Ok(());
+        }
+        worker
+            .deployer
+            .start_stored(&caller.workspace, &mirror)
+            .await?
+            .map_err(|error| ApiError::bad_request(error.to_string()))
+    });
+    task.await
+        .unwrap_or_else(|_| Err(super::build::stopping()))?;
+    let state = if stop { "stopped" } else { "starting" };
     Ok(Json(
-        json!({ "id": row.id, "name": row.name, "state": "starting" }),
+        json!({ "id": row.id, "name": row.name, "state": state }),
     ))
 }
 

@@ -17,7 +17,7 @@ use super::error::{ApiError, ApiResult};
 use super::params::QueryParams;
 use super::upload::Upload;
 use super::wire::iso_time;
-use crate::deploy::{DeployRequest, Feedback, Level, Report, StoredFile};
+use crate::deploy::{DeployRequest, Feedback, FileError, Level, Report, StoredFile};
 use crate::store::{DeploymentRow, DeploymentStatus, StoreError};
 
 pub(super) async fn deploy(
@@ -97,7 +97,11 @@ async fn finish(
     let mut report = match apply(app, &caller.workspace, request).await {
         Ok(report) => report,
         Err(error) => {
-            let failed = Report::default();
+            let mut failed = Report::default();
+            failed.errors.push(FileError {
+                filename: "deployment".to_owned(),
+                error: error.text(),
+            });
             store_result(app, id, number, &failed, DeploymentStatus::Failed, false).await?;
             return Err(error.into_failed_result());
         }

@@ -47,6 +47,11 @@ impl ApiError {
         }
     }
 
+    /// The text of the error.
+    pub(super) fn text(&self) -> String {
+        self.body["error"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// A build or deployment that could not be tried.
     pub(super) fn into_failed_result(mut self) -> Self {
         if let Some(body) = self.body.as_object_mut() {

@@ -45,14 +45,20 @@ async fn object(app: &App, row: &MirrorRow) -> ApiResult<Value> {
         Some(report) => report,
         None => {
             let progress = app.store.load_progress(&row.id).await?;
-            at_rest(row, &progress, app.sources.is_some())
+            let failure = app.deployer.start_failure(&row.id);
+            at_rest(row, &progress, app.sources.is_some(), failure)
         }
     };
     Ok(render(row, &report))
 }
 
 /// A mirror whose worker has not run since the server started.
-fn at_rest(row: &MirrorRow, progress: &MirrorProgress, has_credentials: bool) -> StatusReport {
+fn at_rest(
+    row: &MirrorRow,
+    progress: &MirrorProgress,
+    has_credentials: bool,
+    failure: Option<String>,
+) -> StatusReport {
     let (state, reason, next_action) = match (row.stopped, has_credentials) {
         (true, _) => (
             MirrorState::Stopped,
@@ -63,6 +69,11 @@ fn at_rest(row: &MirrorRow, progress: &MirrorProgress, has_credentials: bool) ->
             MirrorState::Broken,
             Some("the server has no AWS credentials".to_owned()),
             Some("tb local restart --use-aws-creds".to_owned()),
+        ),
+        (false, true) if failure.is_some() => (
+            MirrorState::Broken,
+            failure,
+            Some("tb build --with-connections".to_owned()),
         ),
         (false, true) => (MirrorState::Starting, None, None),
     };

@@ -88,9 +88,9 @@ fn missing_sql() -> ApiError {
 /// Splits `SELECT 1 FORMAT CSV;` into the query and the format it asks for at its end.
 fn split_format(sql: &str) -> (&str, Option<&str>) {
     let sql = sql.trim().trim_end_matches(';').trim_end();
-    let word_start = sql
-        .rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .map_or(0, |at| at + 1);
+    let not_of_a_word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let last = sql.char_indices().rfind(|(_, c)| not_of_a_word(*c));
+    let word_start = last.map_or(0, |(at, c)| at + c.len_utf8());
     let (rest, format) = sql.split_at(word_start);
     let keyword = rest.trim_end();
     if format.is_empty() || keyword.len() == rest.len() {

@@ -45,11 +45,17 @@ impl FromRequest<Arc<App>> for Upload {
                 .map_err(|error| broken(&error.body_text()))?;
             match part.as_str() {
                 "data_project://" => {}
+                "context://" => continue,
                 "data_project_vendored://" => {
                     upload.vendored += 1;
                     continue;
                 }
-                _ => continue,
+                // Left out in silence, its file would count as deleted.
+                other => {
+                    let unknown =
+                        format!("the part {other:?} is unknown; files are sent as data_project://");
+                    return Err(broken(&unknown));
+                }
             }
             let path = path.ok_or_else(|| broken(&"a file has no name"))?;
             if path.is_empty() || path.len() > 1024 || path.chars().any(char::is_control) {

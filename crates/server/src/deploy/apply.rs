@@ -227,14 +227,9 @@ impl Deployer {
             let Some(row) = step.mirror.as_ref().filter(|row| !row.stopped) else {
                 continue;
             };
-            match self.mirror_spec(workspace, row, step.datasource) {
-                Ok(spec) => {
-                    telemetry::mirror_starts(&spec.name, &row.id, &row.source.table_arn);
-                    self.supervisor.start(spec).await;
-                }
-                Err(error) => {
-                    report.remark(Level::Warning, &step.datasource.path, error.to_string());
-                }
+            let spec = self.mirror_spec(workspace, row, step.datasource);
+            if let Err(error) = self.start_spec(row, spec).await {
+                report.remark(Level::Warning, &step.datasource.path, error.to_string());
             }
             if step.mirror_is_new {
                 asked.push((step, row));

@@ -1,5 +1,7 @@
 //! Between a mirror as it is stored and a mirror as a worker runs it.
 
+use std::sync::PoisonError;
+
 use datafile::Datasource;
 use mirror::plan::build_plan;
 use mirror::source::SourceSpec;
@@ -129,14 +131,41 @@ impl Deployer {
                 reason: "it is not in the live project".to_owned(),
             }),
         };
-        match spec {
-            Ok(spec) => {
-                telemetry::mirror_starts(&spec.name, &row.id, &row.source.table_arn);
-                self.supervisor.start(spec).await;
-                Ok(Ok(()))
-            }
-            Err(error) => Ok(Err(error)),
+        Ok(self.start_spec(row, spec).await)
+    }
+
+    /// Starts a mirror, or remembers why it cannot be started.
+    pub(super) async fn start_spec(
+        &self,
+        row: &MirrorRow,
+        spec: Result<MirrorSpec, SpecError>,
+    ) -> Result<(), SpecError> {
+        let failure = spec.as_ref().err().map(ToString::to_string);
+        {
+            let mut not_started = self
+                .not_started
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match failure {
+                Some(failure) => not_started.insert(row.id.clone(), failure),
+                None => not_started.remove(&row.id),
+            };
         }
+        let spec = spec?;
+        if self.supervisor.status(&row.id).is_none() {
+            telemetry::mirror_starts(&spec.name, &row.id, &row.source.table_arn);
+        }
+        self.supervisor.start(spec).await;
+        Ok(())
+    }
+
+    /// Why a mirror could not be started, if it could not.
+    pub(crate) fn start_failure(&self, mirror: &str) -> Option<String> {
+        let not_started = self
+            .not_started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        not_started.get(mirror).cloned()
     }
 }
 

@@ -52,6 +52,21 @@ pub(super) fn validate(
     let mut diagnostics = parsed.diagnostics;
     let project = parsed.project;
     let mut imports = BTreeMap::new();
+    for connection in &project.connections {
+        // Also those that no data source uses yet: the wizard makes the connection first.
+        resolve(
+            &connection.path,
+            &connection.role_arn,
+            around,
+            &mut diagnostics,
+        );
+        resolve(
+            &connection.path,
+            &connection.region,
+            around,
+            &mut diagnostics,
+        );
+    }
     for datasource in &project.datasources {
         check_names(datasource, &project, &mut diagnostics);
         if let Some(import) = resolve_import(datasource, &project, around, &mut diagnostics) {
@@ -199,6 +214,21 @@ fn resolve_import(
         (message, help)
     });
     check(path, &import.table_arn, problem);
+    let elsewhere = TableArn::parse(&table_arn).is_ok_and(|arn| arn.region != region);
+    let problem = elsewhere.then(|| {
+        let message = format!("the table {table_arn} is not in the connection's region {region}");
+        (message, "use a connection of the table's region")
+    });
+    let secret = match import.table_arn.literal() {
+        None => &import.table_arn,
+        Some(_) => &found.region,
+    };
+    let secret_path = if import.table_arn.literal().is_none() {
+        path
+    } else {
+        &found.path
+    };
+    check(secret_path, secret, problem);
     let problem = (!datafile::is_region(&region)).then(|| {
         let message = "the secret's value is not an AWS region".to_owned();
         (message, "it looks like us-east-1")

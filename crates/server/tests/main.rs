@@ -1,0 +1,19 @@
+//! The API over real HTTP with a real store; ClickHouse and DynamoDB are small in-memory implementations of the
+//! ports. The same flows against the real engine are in `cli`.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod builds;
+mod datasources;
+mod deployments;
+mod destructive;
+mod half_applied;
+mod harness;
+mod integrations;
+mod local;
+mod ports;
+mod progress;
+mod secrets;
+mod sql;
+mod state_dir;
+mod tokens;
+mod workspaces;

@@ -1,0 +1,4 @@
+//! The outside world in memory.
+
+pub(crate) mod dynamo;
+pub(crate) mod warehouse;
