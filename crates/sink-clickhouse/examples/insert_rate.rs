@@ -58,7 +58,7 @@ async fn measure(rows: usize) -> Result<String> {
         logs_dir: path("logs"),
         library: None,
         max_memory_bytes: 4_000_000_000,
-        executable: EngineExecutable::this_program(["engine"])?,
+        executable: EngineExecutable::this_program(["engine"]),
         reader_slots: 64,
     })
     .await?;

@@ -6,6 +6,7 @@
 
 mod child;
 mod config;
+mod launcher;
 mod library;
 mod locate;
 mod supervisor;
@@ -13,7 +14,8 @@ mod supervisor;
 pub use child::EngineExecutable;
 pub use config::DATABASE_PREFIX;
 pub(crate) use config::{Role, slot_of, slot_user};
+pub use launcher::EngineOptions;
 pub use library::run_engine;
 pub use locate::{LIBRARY_VARIABLE, find_library};
 pub(crate) use supervisor::Growth;
-pub use supervisor::{EngineHandle, EngineOptions, EngineState};
+pub use supervisor::{EngineHandle, EngineState};

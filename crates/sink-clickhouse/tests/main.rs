@@ -6,4 +6,5 @@ mod engine_life;
 mod external;
 mod reader_security;
 mod support;
+mod tables;
 mod values;

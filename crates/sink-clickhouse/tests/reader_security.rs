@@ -323,3 +323,19 @@ async fn sql_in_a_datafile_cannot_leave_its_workspace() {
     assert!(client.create_table(&looks_up).await.is_err());
     engine.stop().await;
 }
+
+#[tokio::test]
+async fn texts_of_a_query_do_not_reach_the_engines_logs() {
+    let engine = two_workspaces().await;
+    let sql = "SELECT throwIf(value = 'value3'), 'top-s3cret' FROM orders";
+    let error = ask_in(&engine.client, "ws_1", sql).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Rejected { code: 395 });
+    let _ = ask_in(&engine.client, "ws_1", "SELECT toUInt8('top-s3cret')")
+        .await
+        .unwrap_err();
+    let folder = engine.stop().await;
+    for file in std::fs::read_dir(folder.path().join("logs")).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+}

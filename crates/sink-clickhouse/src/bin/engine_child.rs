@@ -27,16 +27,13 @@ fn parent(folder: &Path) -> ExitCode {
         return ExitCode::FAILURE;
     };
     runtime.block_on(async {
-        let Ok(executable) = EngineExecutable::this_program([] as [&str; 0]) else {
-            return ExitCode::FAILURE;
-        };
         let options = EngineOptions {
             data_dir: folder.join("data"),
             conf_dir: folder.join("conf"),
             logs_dir: folder.join("logs"),
             library: None,
             max_memory_bytes: 1_000_000_000,
-            executable,
+            executable: EngineExecutable::this_program([] as [&str; 0]),
             reader_slots: 1,
         };
         match EngineHandle::start(options).await {

@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mirror::error::{Error, ErrorKind, Result};
+use mirror::error::{Error, ErrorKind};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
@@ -30,15 +30,13 @@ pub struct EngineExecutable {
 }
 
 impl EngineExecutable {
-    /// The running program itself, started again with `arguments`.
-    pub fn this_program(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self> {
-        let program = std::env::current_exe().map_err(|error| {
-            Error::with_source(ErrorKind::Permanent, "find the running program", error)
-        })?;
-        Ok(Self {
-            program,
+    /// The running program itself, started again with `arguments`: the same file even if another
+    /// version has taken its place on the disk since.
+    pub fn this_program(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        Self {
+            program: "/proc/self/exe".into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
-        })
+        }
     }
 }
 
@@ -49,7 +47,6 @@ pub(super) struct Child {
     stdin: Option<ChildStdin>,
     pub(super) pid: u32,
     pub(super) port: u16,
-    stderr: Stderr,
 }
 
 /// Why a start failed.
@@ -113,19 +110,15 @@ impl Child {
             stdin: Some(stdin),
             pid,
             port,
-            stderr,
         })
     }
 
-    /// Waits until the engine ends by itself; says how.
+    /// Waits until the engine ends by itself; says how. What it said last may quote queries and stays in
+    /// its log.
     pub(super) async fn ended(&mut self) -> String {
-        let status = match self.process.wait().await {
+        match self.process.wait().await {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
-        };
-        match self.stderr.rest().await {
-            tail if tail.is_empty() => status,
-            tail => format!("{status}; it said: {tail}"),
         }
     }
 
@@ -163,6 +156,8 @@ fn failed(context: impl Into<String>) -> StartError {
 fn command(executable: &EngineExecutable, library: &Path, data: &Path, conf: &Path) -> Command {
     let mut command = Command::new(&executable.program);
     command
+        // What `ps` shows.
+        .arg0("tb-engine")
         .args(&executable.arguments)
         .arg("--library")
         .arg(library)
@@ -192,8 +187,7 @@ async fn ready_port(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<u16> {
     None
 }
 
-/// The last lines of the engine's stderr. They go nowhere but into the error of a failed start or an
-/// unexpected end: they may quote queries.
+/// The last lines of the engine's stderr, for the error of a failed start.
 struct Stderr {
     tail: Arc<Mutex<VecDeque<String>>>,
     reader: Option<JoinHandle<()>>,

@@ -104,6 +104,15 @@ const OWNER_ENGINES: &[&str] = &[
     "Null",
 ];
 
+/// Loggers that write down failed queries with their texts, and exceptions that quote values. Whoever
+/// sent the query gets the exception; the log must not have it.
+const QUOTING_LOGGERS: &[&str] = &[
+    "executeQuery",
+    "DynamicQueryHandler",
+    "PredefinedQueryHandler",
+    "HTTPHandler",
+];
+
 /// Statements of the engine's own first session that count in its quota: START LISTEN and the one that waits for stdin.
 const BOOT_QUERIES: u32 = 2;
 
@@ -193,10 +202,15 @@ fn engine_xml(users: &Path, logs: &Path, max_memory_bytes: u64) -> String {
     let users = escape(&users.to_string_lossy());
     let log = escape(&logs.join("engine.log").to_string_lossy());
     let errors = escape(&logs.join("engine.err.log").to_string_lossy());
+    let silent: String = QUOTING_LOGGERS
+        .iter()
+        .map(|name| format!("<logger><name>{name}</name><level>none</level></logger>"))
+        .collect();
     format!(
         r"<clickhouse>
   <users_config>{users}</users_config>
-  <logger><log>{log}</log><errorlog>{errors}</errorlog><size>10M</size><count>3</count></logger>
+  <logger><log>{log}</log><errorlog>{errors}</errorlog><size>10M</size><count>3</count>
+    <levels>{silent}</levels></logger>
   <timezone>UTC</timezone>
   <max_server_memory_usage>{max_memory_bytes}</max_server_memory_usage>
   <mark_cache_size>268435456</mark_cache_size>

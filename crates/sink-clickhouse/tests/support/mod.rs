@@ -132,6 +132,15 @@ pub(crate) fn simple_plan(table: &str) -> MirrorPlan {
     plan(table, vec![column("value", "String")])
 }
 
+/// Fills key, version and mark of a row whose other columns are filled already.
+pub(crate) fn finish_row(plan: &MirrorPlan, batch: &mut Batch, pk: &str) {
+    batch.columns[0].push_text(pk.as_bytes());
+    let last = plan.columns.len() - 1;
+    batch.columns[last - 1].push_fixed(&1_700_000_000_000_i64.to_le_bytes());
+    batch.columns[last].push_fixed(&[0]);
+    batch.rows += 1;
+}
+
 /// Appends a row to a batch of [`simple_plan`].
 pub(crate) fn push(batch: &mut Batch, pk: &str, value: &str, version_ms: i64, is_deleted: u8) {
     batch.columns[0].push_text(pk.as_bytes());
