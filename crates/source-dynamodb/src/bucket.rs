@@ -69,7 +69,7 @@ impl Bucket {
         let (mut moved, mut renewed) = (false, false);
         loop {
             let place = self.place.lock().await.clone();
-            let generation = self.session.generation().await;
+            let generation = self.session.generation();
             let send = || place.client.head_bucket().bucket(&self.name).send();
             let error = match Box::pin(send()).await {
                 Ok(answer) => {
@@ -86,7 +86,7 @@ impl Bucket {
             }
             // An answer to HEAD has no body and so no code: a session that is over is a bare 400.
             if status(&error) == Some(400) && !renewed {
-                self.session.discard(generation).await;
+                self.session.discard(generation);
                 renewed = true;
                 continue;
             }

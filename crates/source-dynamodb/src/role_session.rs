@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_config::sts::AssumeRoleProvider;
@@ -15,7 +15,6 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::source::SourceSpec;
-use tokio::sync::Mutex;
 use tracing::{debug, warn};
 
 use crate::credentials;
@@ -47,6 +46,8 @@ pub(crate) struct RoleSession {
     external_id: String,
     refresh_before: Duration,
     current: Mutex<Current>,
+    /// Held by the one caller that asks STS.
+    renewing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -56,6 +57,14 @@ struct Current {
     /// Counts sessions, so that many callers with one dead token replace it once.
     generation: u64,
     not_before: Option<SystemTime>,
+}
+
+/// State of the session a caller finds.
+enum Running {
+    Good(Credentials),
+    /// Usable, but about to end.
+    Due(Credentials),
+    None,
 }
 
 impl RoleSession {
@@ -76,31 +85,43 @@ impl RoleSession {
             external_id: spec.external_id.clone(),
             refresh_before: options.refresh_before,
             current: Mutex::default(),
+            renewing: tokio::sync::Mutex::default(),
         }
     }
 
     /// The running session, or a new one when it is about to end.
     pub(crate) async fn credentials(&self) -> Result<Credentials> {
-        let mut current = self.current.lock().await;
-        let now = SystemTime::now();
-        let usable = current
-            .credentials
-            .as_ref()
-            .filter(|found| found.expiry().is_none_or(|end| end > now))
-            .cloned();
-        if let Some(found) = &usable {
-            let waiting = current.not_before.is_some_and(|time| now < time);
-            if waiting || !self.is_due(found, current.obtained, now) {
-                return Ok(found.clone());
+        let usable = match self.running() {
+            Running::Good(found) => return Ok(found),
+            Running::Due(found) => Some(found),
+            Running::None => None,
+        };
+        let _renewing = match &usable {
+            // Somebody is at it already, and STS may be slow: the old session does meanwhile.
+            Some(found) => match self.renewing.try_lock() {
+                Ok(guard) => guard,
+                Err(_) => return Ok(found.clone()),
+            },
+            None => {
+                let guard = self.renewing.lock().await;
+                if let Running::Good(found) | Running::Due(found) = self.running() {
+                    return Ok(found);
+                }
+                guard
             }
-        }
-        match self.provider.provide_credentials().await {
+        };
+        let asked_at = SystemTime::now();
+        let outcome = self.provider.provide_credentials().await;
+        let mut current = self.current();
+        match outcome {
             Ok(new) => {
                 debug!(role_arn = self.role_arn, "assumed role");
-                current.generation += 1;
-                current.obtained = Some(now);
-                current.not_before = None;
-                current.credentials = Some(new.clone());
+                *current = Current {
+                    credentials: Some(new.clone()),
+                    obtained: Some(asked_at),
+                    generation: current.generation + 1,
+                    not_before: None,
+                };
                 Ok(new)
             }
             Err(error) => {
@@ -113,24 +134,45 @@ impl RoleSession {
                     error = error.report(),
                     "could not renew the role session yet"
                 );
-                current.not_before = Some(now + REFRESH_RETRY);
+                current.not_before = Some(SystemTime::now() + REFRESH_RETRY);
                 Ok(found)
             }
         }
     }
 
     /// Which session is running; for [`Self::discard`].
-    pub(crate) async fn generation(&self) -> u64 {
-        self.current.lock().await.generation
+    pub(crate) fn generation(&self) -> u64 {
+        self.current().generation
     }
 
     /// Forgets a session that AWS no longer takes, unless somebody already replaced it.
-    pub(crate) async fn discard(&self, generation: u64) {
-        let mut current = self.current.lock().await;
+    pub(crate) fn discard(&self, generation: u64) {
+        let mut current = self.current();
         if current.generation == generation {
             current.credentials = None;
             current.not_before = None;
         }
+    }
+
+    fn running(&self) -> Running {
+        let current = self.current();
+        let now = SystemTime::now();
+        let Some(found) = &current.credentials else {
+            return Running::None;
+        };
+        if found.expiry().is_some_and(|end| end <= now) {
+            return Running::None;
+        }
+        let waiting = current.not_before.is_some_and(|time| now < time);
+        if waiting || !self.is_due(found, current.obtained, now) {
+            return Running::Good(found.clone());
+        }
+        Running::Due(found.clone())
+    }
+
+    /// Never held across an await.
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A session is due at three quarters of its life or `refresh_before` its end, whichever is later: a short

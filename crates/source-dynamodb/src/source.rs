@@ -130,11 +130,11 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
 {
-    let generation = session.generation().await;
+    let generation = session.generation();
     match Box::pin(send()).await {
         Err(error) if is_expired_session(&error) => {
             debug!("role session is over, assuming the role again");
-            session.discard(generation).await;
+            session.discard(generation);
             Box::pin(send()).await
         }
         outcome => outcome,
