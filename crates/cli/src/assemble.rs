@@ -116,7 +116,7 @@ async fn clickhouse(plan: &Plan) -> Outcome<(Arc<ClickHouse>, Option<EngineHandl
         max_memory_bytes: plan
             .engine_memory_bytes
             .unwrap_or_else(default_engine_memory),
-        executable: EngineExecutable::this_program([ENGINE]).map_err(failed)?,
+        executable: EngineExecutable::this_program([ENGINE]),
         reader_slots: READER_SLOTS,
     };
     let (clickhouse, engine) = EngineHandle::start(options).await.map_err(failed)?;

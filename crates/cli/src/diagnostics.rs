@@ -67,6 +67,64 @@ pub(crate) fn marked(
     block(&mistake, colour, width)
 }
 
+/// A mistake that a server describes as `line:column: message; help: advice`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    line: usize,
+    column: usize,
+    message: String,
+    help: Option<String>,
+}
+
+impl Place {
+    /// Reads it; other texts are no places.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (line, rest) = text.split_once(':')?;
+        let (column, rest) = rest.split_once(':')?;
+        let (message, help) = match rest.split_once("; help: ") {
+            Some((message, help)) => (message, Some(help.to_owned())),
+            None => (rest, None),
+        };
+        Some(Self {
+            line: line.parse().ok()?,
+            column: column.parse().ok()?,
+            message: message.trim().to_owned(),
+            help,
+        })
+    }
+
+    /// The rest of the line, from the column on.
+    fn span(&self, text: &str) -> Range<usize> {
+        let lines = text.split_inclusive('\n');
+        let start: usize = lines.take(self.line.saturating_sub(1)).map(str::len).sum();
+        let line = text[start..].lines().next().unwrap_or_default();
+        let column = line.char_indices().nth(self.column.saturating_sub(1));
+        let from = column.map_or(line.len(), |(at, _)| at);
+        start + from..start + line.trim_end().len().max(from)
+    }
+}
+
+/// A mistake that a server found, shown where it is.
+pub(crate) fn marked_place(
+    place: &Place,
+    path: &str,
+    text: &str,
+    colour: bool,
+    width: usize,
+) -> String {
+    let mistake = Mistake {
+        is_error: true,
+        code: None,
+        message: &place.message,
+        path,
+        text,
+        span: place.span(text),
+        label: "",
+        help: place.help.as_deref(),
+    };
+    block(&mistake, colour, width)
+}
+
 /// All diagnostics for programs.
 pub(crate) fn json(diagnostics: &[Diagnostic], files: &[SourceFile]) -> Value {
     let one = |diagnostic: &Diagnostic| {
@@ -153,6 +211,22 @@ fn within(text: &str, span: Range<usize>) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_that_a_server_names_is_found() {
+        let place = Place::parse("2:14: the secret is not set; help: run: tb secret set x");
+        let Some(place) = place else {
+            panic!("not read")
+        };
+        assert_eq!(place.help.as_deref(), Some("run: tb secret set x"));
+        let text = "TYPE dynamodb\nDYNAMODB_ARN {{ x }}\nDYNAMODB_REGION y\n";
+        assert_eq!(&text[place.span(text)], "{{ x }}");
+        assert_eq!(place.span("short"), 5..5);
+        assert_eq!(
+            Place::parse("The DynamoDB table was not found. Check: it"),
+            None
+        );
+    }
 
     #[test]
     fn a_mark_outside_the_text_is_moved_onto_it() {

@@ -156,7 +156,7 @@ fn show(it: &mut Followed, mirror: &Mirror) {
         it.phase.clone_from(&backfill.phase);
         it.mark = None;
     }
-    let since = text::duration(backfill.elapsed_seconds as f64);
+    let since = text::whole_seconds(backfill.elapsed_seconds);
     if mirror.state == "retrying" {
         let reason = mirror
             .reason
@@ -205,7 +205,7 @@ fn loading(name: &str, mirror: &Mirror, rate: Option<f64>) -> String {
         out.push_str(&format!(", {} items/s", text::count(rate as u64)));
     }
     if let Some(left) = backfill.seconds_left {
-        out.push_str(&format!(", {} left", text::duration(left as f64)));
+        out.push_str(&format!(", {} left", text::whole_seconds(left)));
     }
     out
 }

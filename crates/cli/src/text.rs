@@ -33,7 +33,11 @@ pub(crate) fn duration(seconds: f64) -> String {
     if seconds < 10.0 {
         return format!("{:.1} s", seconds.max(0.0));
     }
-    let whole = seconds as u64;
+    whole_seconds(seconds as u64)
+}
+
+/// [`duration`] of something that is only known in seconds.
+pub(crate) fn whole_seconds(whole: u64) -> String {
     let (major, major_unit, minor, minor_unit) = match whole {
         0..60 => return format!("{whole} s"),
         60..3600 => (whole / 60, "min", whole % 60, "s"),
@@ -123,6 +127,7 @@ mod tests {
         assert_eq!(bytes(1_250_000), "1.2 MB");
         assert_eq!(bytes(999_990), "1.0 MB");
         assert_eq!(duration(0.44), "0.4 s");
+        assert_eq!(whole_seconds(4), "4 s");
         assert_eq!(duration(59.9), "59 s");
         assert_eq!(duration(185.0), "3 min 5 s");
         assert_eq!(duration(85_800.0), "23 h 50 min");

@@ -58,7 +58,7 @@ pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) 
     ) {
         (Some("success"), Some(build)) => build,
         (Some("success" | "no_changes"), None) => &Value::Null,
-        (Some(_), _) => return Err(changes::refused(&answer, "build", printer)),
+        (Some(_), _) => return Err(changes::refused(&answer, "build", &project, printer)),
         (None, _) => return Err(client.refusal(status, answer.to_string().as_bytes())),
     };
     let found = if build.is_null() {

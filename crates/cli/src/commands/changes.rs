@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::diagnostics::{self, Place};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::files::ProjectFiles;
 use crate::printer::{Paint, Printer};
@@ -158,37 +159,61 @@ fn is_file_of(path: &str, name: &str, extension: &str) -> bool {
 }
 
 /// Prints why the server refused, file by file, and returns how the command ends.
-pub(crate) fn refused(answer: &Value, what: &str, printer: &Printer) -> Failure {
-    let nested = answer
-        .get("deployment")
-        .and_then(|deployment| deployment.get("errors"));
+pub(crate) fn refused(
+    answer: &Value,
+    what: &str,
+    project: &ProjectFiles,
+    printer: &Printer,
+) -> Failure {
+    let nested = answer.pointer("/deployment/errors");
     let errors = answer.get("errors").or(nested).cloned().unwrap_or_default();
     let errors: Vec<FileError> = serde_json::from_value(errors).unwrap_or_default();
     for error in &errors {
-        match error.filename.as_deref().filter(|name| !name.is_empty()) {
-            Some(file) => printer.error(format_args!("{file}: {}", error.error)),
-            None => printer.error(&error.error),
-        }
+        error.print(project, printer);
     }
-    let summary = answer.get("error").and_then(Value::as_str);
-    let destructive = answer.to_string().contains("allow_destructive_operations")
-        || answer.to_string().contains("allow-destructive-operations");
+    let destructive = answer.to_string().contains("allow-destructive-operations");
     let exit = if destructive {
         Exit::Refused
     } else {
         Exit::Failed
     };
-    let mut failure = match summary {
-        Some(summary) if !errors.iter().any(|error| error.error == summary) => {
-            Failure::new(exit, summary)
-        }
-        _ => Failure::new(exit, format!("the {what} failed, nothing was changed")),
-    };
+    // With errors, the summary only repeats them.
+    let summary = answer
+        .get("error")
+        .and_then(Value::as_str)
+        .filter(|_| errors.is_empty());
+    let problem = summary.map_or_else(
+        || format!("the {what} failed, nothing was changed"),
+        str::to_owned,
+    );
+    let failure = Failure::new(exit, problem);
     if destructive {
-        failure = failure
-            .hint("data would be lost; if that is meant, add --allow-destructive-operations");
+        failure.hint("data would be lost; if that is meant, add --allow-destructive-operations")
+    } else {
+        failure
     }
-    failure
+}
+
+impl FileError {
+    /// Shows the place in the file if the server names one, as `2:14: message; help: advice`.
+    fn print(&self, project: &ProjectFiles, printer: &Printer) {
+        let name = self.filename.as_deref().unwrap_or_default();
+        let file = project.files.iter().find(|file| file.path == name);
+        if let Some((file, place)) = file.zip(Place::parse(&self.error)) {
+            let shown = diagnostics::marked_place(
+                &place,
+                &file.path,
+                &file.text,
+                printer.err_colour(),
+                printer.err_width(),
+            );
+            printer.note(format_args!("{shown}\n"));
+        } else if name.is_empty() {
+            printer.error(&self.error);
+        } else {
+            printer.error(format_args!("{name}: {}", self.error));
+        }
+    }
 }
 
 /// An answer that this version does not know.

@@ -30,7 +30,7 @@ pub(crate) async fn ls(session: &Session, printer: &Printer) -> Outcome {
         return Ok(());
     }
     if printer.output == Output::Human {
-        printer.table(&short(&entries, printer));
+        printer.table(&short(&entries));
         for entry in &entries {
             remarks(entry, printer);
         }
@@ -120,7 +120,7 @@ pub(crate) async fn data(session: &Session, name: &str, limit: u64, printer: &Pr
         "SELECT * FROM `{}`{last}",
         name.replace('\\', "\\\\").replace('`', "\\`")
     );
-    sql::show(&client, &query, limit, printer).await
+    sql::show(&client, &query, limit, "--limit", printer).await
 }
 
 /// `tb datasource stop`.
@@ -230,7 +230,7 @@ fn entry(value: &Value, mirror: Option<Mirror>) -> Entry {
 }
 
 /// What fits on a line.
-fn short(entries: &[Entry], printer: &Printer) -> Table {
+fn short(entries: &[Entry]) -> Table {
     let mut table =
         Table::new(["NAME", "STATE", "ROWS", "LAG", "HEADROOM", "QUARANTINED"]).right([2, 3, 4, 5]);
     for entry in entries {
@@ -249,7 +249,6 @@ fn short(entries: &[Entry], printer: &Printer) -> Table {
             or_nothing(mirror.map(|it| text::count(it.quarantined))),
         ]);
     }
-    let _ = printer;
     table
 }
 
@@ -285,7 +284,7 @@ fn backfill(mirror: &Mirror) -> String {
         ));
     }
     if let Some(left) = backfill.seconds_left {
-        out.push_str(&format!(", {} left", text::duration(left as f64)));
+        out.push_str(&format!(", {} left", text::whole_seconds(left)));
     }
     out
 }

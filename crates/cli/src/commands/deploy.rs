@@ -10,6 +10,7 @@ use super::changes::{self, Changes};
 use super::check;
 use crate::client::{Client, segment};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::files::ProjectFiles;
 use crate::follow;
 use crate::mirrors;
 use crate::printer::{Output, Printer};
@@ -74,7 +75,7 @@ pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) 
         line.clear();
         found.print_feedback(printer);
         return Err(match result {
-            Some(_) => changes::refused(&answer, "deployment", printer),
+            Some(_) => changes::refused(&answer, "deployment", &project, printer),
             None => client.refusal(status, answer.to_string().as_bytes()),
         });
     }
@@ -105,7 +106,7 @@ pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) 
         printer.success(format_args!("Deployment {id} accepted"));
         return Ok(());
     }
-    let ended = until_live(&client, &id, &mut line, printer).await;
+    let ended = until_live(&client, &id, &project, &mut line, printer).await;
     line.clear();
     ended?;
     printer.success(format_args!("Deployment {id} is live"));
@@ -122,8 +123,13 @@ pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) 
 }
 
 /// Waits for `data_ready` and `live`; Ctrl-C leaves the deployment to the server.
-async fn until_live(client: &Client, id: &str, line: &mut Line, printer: &Printer) -> Outcome {
-    let path = format!("/v1/deployments/{}", segment(id));
+async fn until_live(
+    client: &Client,
+    id: &str,
+    project: &ProjectFiles,
+    line: &mut Line,
+    printer: &Printer,
+) -> Outcome {
     tokio::select! {
         biased;
         signal = tokio::signal::ctrl_c() => {
@@ -131,33 +137,28 @@ async fn until_live(client: &Client, id: &str, line: &mut Line, printer: &Printe
             printer.note(format!("\nDeployment {id} goes on on the server."));
             Err(Failure::told(Exit::Interrupted))
         }
-        result = poll(client, &path, id, line, printer) => result,
+        answer = poll(client, id, line) => match answer? {
+            None => Ok(()),
+            Some(failed) => Err(changes::refused(&failed, "deployment", project, printer)),
+        },
     }
 }
 
-async fn poll(
-    client: &Client,
-    path: &str,
-    id: &str,
-    line: &mut Line,
-    printer: &Printer,
-) -> Outcome {
+/// Returns nothing once the deployment is live, or the answer that tells why it never will be.
+async fn poll(client: &Client, id: &str, line: &mut Line) -> Outcome<Option<Value>> {
+    let path = format!("/v1/deployments/{}", segment(id));
     loop {
-        let answer = client.json(client.request(Method::GET, path)).await?;
-        let deployment = answer.get("deployment").cloned().unwrap_or_default();
-        let status = deployment
-            .get("status")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let live = deployment
-            .get("live")
-            .and_then(Value::as_bool)
-            .unwrap_or_default();
+        let answer = client.json(client.request(Method::GET, &path)).await?;
+        let field = |name: &str| {
+            answer
+                .get("deployment")
+                .and_then(|deployment| deployment.get(name))
+        };
+        let status = field("status").and_then(Value::as_str).unwrap_or_default();
+        let live = field("live").and_then(Value::as_bool).unwrap_or_default();
         match status {
-            "data_ready" if live => return Ok(()),
-            "failed" | "deleting" | "deleted" => {
-                return Err(changes::refused(&answer, "deployment", printer));
-            }
+            "data_ready" if live => return Ok(None),
+            "failed" | "deleting" | "deleted" => return Ok(Some(answer)),
             _ => line.say(&format!("Deployment {id}: {}", status.replace('_', " "))),
         }
         tokio::time::sleep(INTERVAL).await;

@@ -45,14 +45,15 @@ pub(crate) async fn run(
         return Err(Failure::new(Exit::Usage, "the query is empty").hint("tb sql 'SELECT 1'"));
     }
     let client = session.workspace().await?;
-    show(&client, query, rows_limit, printer).await
+    show(&client, query, rows_limit, "--rows-limit", printer).await
 }
 
-/// Runs a query and prints the answer in the printer's format.
+/// Runs a query and prints the answer in the printer's format. `limit_flag` is how a user asks for more rows.
 pub(crate) async fn show(
     client: &Client,
     query: &str,
     rows_limit: u64,
+    limit_flag: &str,
     printer: &Printer,
 ) -> Outcome {
     let request = request(query, rows_limit, printer.output);
@@ -74,7 +75,11 @@ pub(crate) async fn show(
         return Ok(());
     }
     let rows = print_rows(&value, printer);
-    printer.note(summary(&value, rows, request.limited.then_some(rows_limit)));
+    printer.note(summary(
+        &value,
+        rows,
+        request.limited.then_some((rows_limit, limit_flag)),
+    ));
     Ok(())
 }
 
@@ -230,7 +235,7 @@ fn is_number(ty: &str) -> bool {
         .any(|prefix| ty.starts_with(prefix))
 }
 
-fn summary(value: &Value, rows: u64, limit: Option<u64>) -> String {
+fn summary(value: &Value, rows: u64, limit: Option<(u64, &str)>) -> String {
     let mut out = format!("\n{}", text::plural(rows, "row"));
     let statistics = value.get("statistics");
     if let Some(elapsed) = statistics
@@ -245,8 +250,10 @@ fn summary(value: &Value, rows: u64, limit: Option<u64>) -> String {
     {
         out.push_str(&format!(", {} read", text::count(read)));
     }
-    if limit == Some(rows) {
-        out.push_str("; there may be more, see --rows-limit");
+    if let Some((limit, flag)) = limit
+        && limit == rows
+    {
+        out.push_str(&format!("; there may be more, see {flag}"));
     }
     out
 }
