@@ -358,7 +358,7 @@ fn check_element(
             .map_or("Item", String::as_str);
         let offered = path.is_some_and(|path| is_offered(&path.to_string(), Some(path)));
         if offered && !special && !matches!(root, "Item" | "Keys") {
-            report.warning(
+            report.error(
                 "sorting-key-changes",
                 &name.span,
                 format!(

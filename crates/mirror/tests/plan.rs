@@ -188,12 +188,10 @@ fn keys_that_may_not_survive_are_a_warning() {
 }
 
 #[test]
-fn sorting_by_what_can_change_is_a_warning() {
+fn sorting_by_what_can_change_is_refused() {
     let schema = format!("status String `json:$.Item.status`,\n    {SCHEMA}");
-    let (plan, warnings) = planned(&schema, "status, pk, sk", &both_keys());
-    assert_eq!(plan.sorting_columns, [0, 1, 2]);
-    assert_eq!(warnings.len(), 1);
-    assert_eq!(warnings[0].code, "sorting-key-changes");
+    let (refusal, _) = refusal(&schema, "status, pk, sk", &both_keys());
+    assert_eq!(refusal.code, "sorting-key-changes");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) fn check_keys(
     for index in sorting_columns {
         let column = &columns[*index];
         if !column.is_key {
-            warn_of_changing_column(datasource, column, report);
+            refuse_changing_column(datasource, column, report);
         }
     }
 }
@@ -205,11 +205,11 @@ fn warn_of_quarantine(
     }
 }
 
-fn warn_of_changing_column(datasource: &Datasource, column: &PlanColumn, report: &mut Report<'_>) {
+fn refuse_changing_column(datasource: &Datasource, column: &PlanColumn, report: &mut Report<'_>) {
     let Some(sorting_key) = &datasource.engine.sorting_key else {
         return;
     };
-    report.warning(
+    report.error(
         "sorting-key-changes",
         &sorting_key.span,
         format!(
