@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{get, post};
 use mirror::clock::Clock;
 use mirror::source::{CallerIdentity, Sources};
@@ -21,6 +22,7 @@ use crate::deploy::Deployer;
 use crate::secrets::Keyring;
 use crate::settings::Settings;
 use crate::store::{Installation, SqliteStore};
+use crate::telemetry;
 use crate::worker::Supervisor;
 
 mod build;
@@ -72,6 +74,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(error::no_such_endpoint)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            note_request,
+        ))
         .with_state(app);
     // The layer must see a request before its path is matched, which layers of a router with routes do not.
     Router::new()
@@ -138,6 +144,16 @@ fn own_routes() -> Router<Arc<App>> {
         .route("/v0/health/readiness", get(health::readiness))
         .route("/v0/mirrors", get(mirrors::list))
         .route("/v0/mirrors/{datasource}", get(mirrors::show))
+}
+
+/// Tells the log about a request, without its query: tokens travel there.
+async fn note_request(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let started_ms = app.clock.now_ms();
+    let response = next.run(request).await;
+    let elapsed_ms = app.clock.now_ms() - started_ms;
+    telemetry::request_answered(&method, &path, response.status(), elapsed_ms);
+    response
 }
 
 /// `/v1/user/workspaces/?x` is `/v1/user/workspaces?x`.

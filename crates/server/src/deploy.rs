@@ -30,8 +30,10 @@ mod changes;
 mod connect;
 mod diff;
 mod live;
+mod losses;
 mod mirror_spec;
 mod project_tokens;
+mod remarks;
 mod validate;
 
 /// Prepares, checks and applies projects.

@@ -268,7 +268,12 @@ async fn serve(
     stop: &CancellationToken,
 ) -> Result<(), ServerError> {
     let servers = listeners.into_iter().map(|(listener, _)| {
-        let server = axum::serve(listener, router.clone());
+        let server = axum::serve(
+            listener,
+            router
+                .clone()
+                .into_make_service_with_connect_info::<SocketAddr>(),
+        );
         let stop = stop.clone();
         async move {
             server

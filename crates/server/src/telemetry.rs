@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use tracing::{error, info, warn};
+use http::{Method, StatusCode};
+use tracing::{debug, error, info, warn};
 
 use crate::secrets::SealBroken;
 
@@ -61,4 +62,9 @@ pub(crate) fn workspace_deletion_unfinished(workspace: &str, error: &str) {
 
 pub(crate) fn request_failed(error: &(dyn std::error::Error + 'static)) {
     error!(error, "could not answer request");
+}
+
+pub(crate) fn request_answered(method: &Method, path: &str, status: StatusCode, elapsed_ms: i64) {
+    let status = status.as_u16();
+    debug!(%method, path, status, elapsed_ms, "request answered");
 }

@@ -186,3 +186,53 @@ async fn a_deployment_that_would_lose_data_needs_the_flag() {
         .await;
     assert_eq!(body["result"], "success", "{body}");
 }
+
+#[tokio::test]
+async fn a_deployment_that_the_server_did_not_survive_is_failed_and_can_be_made_again() {
+    let server = Server::with_secret().await;
+    let id = server.ok("GET", "/v1/workspace").await["id"].clone();
+    let host = server.stop().await;
+    let path = host.dir.path().join("metadata.db");
+    let store = server::store::SqliteStore::open(&path).await.unwrap();
+    let number = store
+        .create_deployment(id.as_str().unwrap(), "[]", 1)
+        .await
+        .unwrap();
+    store.close().await;
+    let server = host.start().await;
+    let body = server.ok("GET", &format!("/v1/deployments/{number}")).await;
+    assert_eq!(body["deployment"]["status"], "failed");
+    assert!(
+        body["deployment"]["errors"][0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("deploy again")
+    );
+    let body = server.deploy("?auto_promote=true", ORDERS).await;
+    assert_eq!(body["deployment"]["id"], "2", "{body}");
+}
+
+#[tokio::test]
+async fn a_deployment_that_clickhouse_cut_short_is_failed_with_its_reason() {
+    let server = Server::with_secret().await;
+    server.host.warehouse.world().fails = Some("create_table");
+    let mut form = reqwest::multipart::Form::new().percent_encode_noop();
+    for (name, text) in crate::harness::project(ORDERS) {
+        let part = reqwest::multipart::Part::text(text.to_owned()).file_name(name);
+        form = form.part("data_project://", part);
+    }
+    let request = server.request("POST", "/v1/deploy?auto_promote=true", server.token());
+    let (status, body) = answer(request.multipart(form)).await;
+    assert_eq!(status, 503, "{body}");
+    assert_eq!(body["result"], "failed");
+    let body = server.ok("GET", "/v1/deployments/1").await;
+    assert_eq!(body["deployment"]["status"], "failed");
+    assert!(
+        body["deployment"]["errors"][0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("ClickHouse")
+    );
+    let body = server.deploy("?auto_promote=true", ORDERS).await;
+    assert_eq!(body["result"], "success", "{body}");
+}

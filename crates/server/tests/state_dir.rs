@@ -86,3 +86,40 @@ fn a_lost_key_is_not_replaced_by_a_new_one() {
         StateDirError::KeyLost { .. }
     ));
 }
+
+#[tokio::test]
+async fn with_another_key_the_server_starts_and_says_what_it_cannot_read() {
+    let server = Server::with_secret().await;
+    server
+        .build("?with_connections=true", crate::harness::ORDERS)
+        .await;
+    let old = server.token().to_owned();
+    let host = server.stop().await;
+    std::fs::write(host.dir.path().join("key"), [7; 32]).unwrap();
+    let server = host.start().await;
+    assert_eq!(server.get("/v1/workspace", &old).await.0, 403);
+    let mirror = server.ok("GET", "/v0/mirrors/orders").await;
+    assert_eq!(mirror["state"], "broken", "{mirror}");
+    assert!(
+        mirror["reason"].as_str().unwrap().contains("key file"),
+        "{mirror}"
+    );
+    let body = server.build("", crate::harness::ORDERS).await;
+    let error = body["errors"][0]["error"].as_str().unwrap();
+    assert!(
+        error.contains("tb secret set dynamodb_role_arn_my_ddb"),
+        "{error}"
+    );
+    // With the secret set again, the mirror goes on where it was.
+    server
+        .set_secret("dynamodb_role_arn_my_ddb", crate::ports::dynamo::ROLE)
+        .await;
+    let body = server
+        .build("?with_connections=true", crate::harness::ORDERS)
+        .await;
+    assert_eq!(body["result"], "success", "{body}");
+    let after = server.ok("GET", "/v0/mirrors/orders").await;
+    assert_eq!(after["id"], mirror["id"]);
+    assert_ne!(after["state"], "broken", "{after}");
+    assert_eq!(server.account().lock().unwrap().exports.len(), 1);
+}

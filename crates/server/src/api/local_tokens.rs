@@ -1,9 +1,10 @@
 //! `GET /tokens`: how clients on the same machine get in.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use serde_json::{Value, json};
@@ -12,10 +13,11 @@ use super::App;
 use super::error::{ApiError, ApiResult};
 use crate::tokens::TokenKind;
 
-/// Hands out the server's tokens without asking for one. Only `tb local` does, and only when asked by a loopback
-/// name: a web page that points its own name at this machine sends that name.
+/// Hands out the server's tokens without asking for one. Only `tb local` does, only to this machine, and only
+/// when asked by a loopback name: a web page that points its own name at this machine sends that name.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> ApiResult<Json<Value>> {
     if !app.settings.local {
@@ -24,7 +26,7 @@ pub(super) async fn show(
         ));
     }
     let host = headers.get(HOST).and_then(|value| value.to_str().ok());
-    if !host.is_some_and(is_loopback_name) {
+    if !peer.ip().to_canonical().is_loopback() || !host.is_some_and(is_loopback_name) {
         return Err(ApiError::forbidden(
             "tokens are handed out on this machine only: ask for http://localhost or http://127.0.0.1",
         ));

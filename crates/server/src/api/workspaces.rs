@@ -43,9 +43,6 @@ pub(super) async fn list(
             workspaces.push(item(&app, workspace, own, strict).await?);
         }
     }
-    if strict {
-        return Ok(Json(json!({ "workspaces": workspaces })));
-    }
     Ok(Json(json!({
         "id": caller.workspace.id,
         "organization_id": app.installation.organization_id,

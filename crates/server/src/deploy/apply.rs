@@ -4,8 +4,6 @@
 //! that were begun are on a list, and the next deployment makes them anew; after `commit_project` the project
 //! is live, and a restarted server starts its mirrors.
 
-use std::collections::HashMap;
-
 use datafile::Severity;
 use sha2::{Digest, Sha256};
 
@@ -13,6 +11,7 @@ use super::changes::{Level, NamedResource, Report, StartedExport};
 use super::connect::{Step, TableStep, plan_tables};
 use super::diff::{self, TableChange, WantedResource};
 use super::live::Live;
+use super::remarks::{list_connected, remark_steps};
 use super::validate::{Surroundings, Wanted, describe, validate};
 use super::{DeployError, DeployRequest, Deployer};
 use crate::secrets::hex;
@@ -91,68 +90,6 @@ impl Deployer {
         telemetry::project_live(&workspace.name, report.changes.is_empty());
         self.start_mirrors(workspace, &steps, &mut report).await;
         Ok(report)
-    }
-
-    /// One error for each data source whose rows would be lost.
-    async fn refuse_losses(
-        &self,
-        workspace: &Workspace,
-        live: &Live,
-        steps: &[Step<'_>],
-        dropped: &[String],
-        report: &mut Report,
-    ) {
-        let recreated = steps.iter().filter_map(|step| match &step.table {
-            TableStep::Change(TableChange::Recreate(reasons)) => {
-                Some((&step.datasource.name, reasons.join(", ")))
-            }
-            _ => None,
-        });
-        let gone = dropped.iter().map(|name| {
-            let kept = steps.iter().any(|step| step.datasource.name == *name);
-            let reason = if kept {
-                "it no longer mirrors a table"
-            } else {
-                "it is not among the files any more"
-            };
-            (name, reason.to_owned())
-        });
-        let losses: Vec<_> = recreated.chain(gone).collect();
-        if losses.is_empty() {
-            return;
-        }
-        let rows: Option<HashMap<String, u64>> = self
-            .warehouse
-            .stats(&workspace.database())
-            .await
-            .ok()
-            .map(|stats| {
-                stats
-                    .into_iter()
-                    .map(|table| (table.table, table.rows))
-                    .collect()
-            });
-        for (name, reason) in losses {
-            let known = rows
-                .as_ref()
-                .map(|rows| rows.get(name).copied().unwrap_or(0));
-            if live.mirror(name).is_none() && known == Some(0) {
-                continue;
-            }
-            let size = match known {
-                Some(rows) => format!(" with {rows} rows"),
-                None => String::new(),
-            };
-            let path = live
-                .resource("datasource", name)
-                .map_or(name.as_str(), |row| row.path.as_str());
-            report.error(
-                path,
-                format!(
-                    "this would lose data: {reason}. The table {name}{size} would be dropped; a data source that stays is filled again by a new export of its DynamoDB table. If you want that, add --allow-destructive-operations"
-                ),
-            );
-        }
     }
 
     async fn change_tables(
@@ -317,55 +254,6 @@ fn dropped_tables(live: &Live, wanted: &Wanted) -> Vec<String> {
         .filter(|name| live.with_table(name).is_some() && !wanted.imports.contains_key(*name))
         .cloned()
         .collect()
-}
-
-fn remark_steps(wanted: &Wanted, steps: &[Step<'_>], report: &mut Report) {
-    for datasource in &wanted.project.datasources {
-        if datasource.import.is_none() {
-            report.remark(
-                Level::Warning,
-                &datasource.path,
-                format!(
-                    "data source '{}' mirrors no DynamoDB table: its file is kept, and it has no table in this version",
-                    datasource.name
-                ),
-            );
-        }
-    }
-    for step in steps {
-        let path = &step.datasource.path;
-        if let (TableStep::Change(TableChange::Add(columns)), Some(_)) =
-            (&step.table, step.old_mirror)
-        {
-            report.remark(
-                Level::Warning,
-                path,
-                format!(
-                    "rows that are in the table already hold the default in the new columns {}; they are filled as items change",
-                    columns.join(", ")
-                ),
-            );
-        }
-        if step.mirror.as_ref().is_some_and(|row| row.stopped) {
-            let name = &step.datasource.name;
-            let message =
-                format!("the mirror of '{name}' is stopped; run: tb datasource start {name}");
-            report.remark(Level::Info, path, message);
-        }
-    }
-}
-
-/// A data source with a new mirror counts as changed, or clients would say that nothing changed.
-fn list_connected(steps: &[Step<'_>], report: &mut Report) {
-    let lists = &mut report.changes;
-    for step in steps.iter().filter(|step| step.mirror_changes()) {
-        let name = &step.datasource.name;
-        let listed = lists.new_datasource_names.contains(name)
-            || lists.changed_datasource_names.contains(name);
-        if !listed {
-            lists.changed_datasource_names.push(name.clone());
-        }
-    }
 }
 
 fn wanted_resources(wanted: &Wanted) -> Vec<WantedResource> {

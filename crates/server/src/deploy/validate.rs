@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use datafile::{
-    Datasource, Diagnostic, Project, RoleArn, Severity, SourceFile, Spanned, TableArn, Template,
+    Connection, Datasource, Diagnostic, Import, Project, RoleArn, Severity, SourceFile, Spanned,
+    TableArn, Template,
 };
 use mirror::source::SourceSpec;
 
@@ -196,62 +197,64 @@ fn resolve_import(
     let region = resolve(&found.path, &found.region, around, diagnostics);
     let (table_arn, export_bucket) = (table_arn?, bucket?);
     let (role_arn, region) = (role_arn?, region?);
-    let mut check = |path: &str, field: &Spanned<Template>, problem: Option<(String, &str)>| {
-        // What stands in the file itself has been checked by the parser.
-        if let (None, Some((message, help))) = (field.literal(), problem) {
+    let source = SourceSpec {
+        role_arn,
+        external_id: around.keys.external_id(&connection),
+        region,
+        table_arn,
+        export_bucket,
+    };
+    check_values(datasource, import, found, &source, diagnostics);
+    Some(WantedImport { connection, source })
+}
+
+/// Checks what secrets hold; what stands in a file itself has been checked by the parser.
+fn check_values(
+    datasource: &Datasource,
+    import: &Import,
+    connection: &Connection,
+    source: &SourceSpec,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let (table_file, role_file) = (&datasource.path, &connection.path);
+    let mut check = |path: &str, field: &Spanned<Template>, problem: Option<String>, help: &str| {
+        if let (None, Some(message)) = (field.literal(), problem) {
             let span = field.span.clone();
             diagnostics.push(error("bad-secret", path, span, message, help.to_owned()));
         }
     };
-    let problem = RoleArn::parse(&role_arn).err().map(|e| {
-        let message = format!("the secret's value is not the ARN of a role: {e}");
-        (message, "it looks like arn:aws:iam::123456789012:role/name")
-    });
-    check(&found.path, &found.role_arn, problem);
-    let problem = TableArn::parse(&table_arn).err().map(|e| {
-        let message = format!("the secret's value is not the ARN of a table: {e}");
-        let help = "it looks like arn:aws:dynamodb:us-east-1:123456789012:table/name";
-        (message, help)
-    });
-    check(path, &import.table_arn, problem);
-    let elsewhere = TableArn::parse(&table_arn).is_ok_and(|arn| arn.region != region);
-    let problem = elsewhere.then(|| {
-        let message = format!("the table {table_arn} is not in the connection's region {region}");
-        (message, "use a connection of the table's region")
-    });
-    let secret = match import.table_arn.literal() {
-        None => &import.table_arn,
-        Some(_) => &found.region,
+    let problem = RoleArn::parse(&source.role_arn)
+        .err()
+        .map(|e| format!("the secret's value is not the ARN of a role: {e}"));
+    let help = "it looks like arn:aws:iam::123456789012:role/name";
+    check(role_file, &connection.role_arn, problem, help);
+
+    let table = TableArn::parse(&source.table_arn);
+    let problem = table
+        .as_ref()
+        .err()
+        .map(|e| format!("the secret's value is not the ARN of a table: {e}"));
+    let help = "it looks like arn:aws:dynamodb:us-east-1:123456789012:table/name";
+    check(table_file, &import.table_arn, problem, help);
+
+    let region = &source.region;
+    let problem = match table {
+        _ if !datafile::is_region(region) => Some("the secret's value is not an AWS region"),
+        Ok(table) if table.region != *region => Some("this is not the region of the table"),
+        _ => None,
     };
-    let secret_path = if import.table_arn.literal().is_none() {
-        path
+    let problem = problem.map(str::to_owned);
+    let help = "write the region that is in IMPORT_TABLE_ARN, as in us-east-1";
+    if import.table_arn.literal().is_some() {
+        check(role_file, &connection.region, problem, help);
     } else {
-        &found.path
-    };
-    check(secret_path, secret, problem);
-    let problem = (!datafile::is_region(&region)).then(|| {
-        let message = "the secret's value is not an AWS region".to_owned();
-        (message, "it looks like us-east-1")
-    });
-    check(&found.path, &found.region, problem);
-    let problem = (!datafile::is_bucket_name(&export_bucket)).then(|| {
-        let message = "the secret's value is not the name of a bucket".to_owned();
-        (
-            message,
-            "write the bare name, without s3:// and without a path",
-        )
-    });
-    check(path, &import.export_bucket, problem);
-    Some(WantedImport {
-        source: SourceSpec {
-            role_arn,
-            external_id: around.keys.external_id(&connection),
-            region,
-            table_arn,
-            export_bucket,
-        },
-        connection,
-    })
+        check(table_file, &import.table_arn, problem, help);
+    }
+
+    let problem = (!datafile::is_bucket_name(&source.export_bucket))
+        .then(|| "the secret's value is not the name of a bucket".to_owned());
+    let help = "write the bare name, without s3:// and without a path";
+    check(table_file, &import.export_bucket, problem, help);
 }
 
 fn resolve(
