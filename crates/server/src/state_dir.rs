@@ -104,7 +104,13 @@ impl StateDir {
             .and_then(|()| lock.rewind())
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(io_error(&lock_path))?;
-        Ok(Self { path, _lock: lock })
+        let state = Self { path, _lock: lock };
+        // Whoever wrote it was killed: nobody else holds the lock.
+        let stale = state.server_file();
+        match fs::remove_file(&stale) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(&stale)(error)),
+            _ => Ok(state),
+        }
     }
 
     /// The folder.

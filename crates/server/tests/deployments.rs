@@ -216,11 +216,7 @@ async fn a_deployment_that_the_server_did_not_survive_is_failed_and_can_be_made_
 async fn a_deployment_that_clickhouse_cut_short_is_failed_with_its_reason() {
     let server = Server::with_secret().await;
     server.host.warehouse.world().fails = Some("create_table");
-    let mut form = reqwest::multipart::Form::new().percent_encode_noop();
-    for (name, text) in crate::harness::project(ORDERS) {
-        let part = reqwest::multipart::Part::text(text.to_owned()).file_name(name);
-        form = form.part("data_project://", part);
-    }
+    let form = crate::harness::form(&crate::harness::project(ORDERS));
     let request = server.request("POST", "/v1/deploy?auto_promote=true", server.token());
     let (status, body) = answer(request.multipart(form)).await;
     assert_eq!(status, 503, "{body}");

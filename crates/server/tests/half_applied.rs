@@ -2,19 +2,14 @@
 
 use serde_json::json;
 
-use crate::harness::{ORDERS, Server, answer, project};
+use crate::harness::{DEADLINE, Host, ORDERS, Server, answer, form, project};
 
 async fn broken_build(server: &Server, query: &str, datasource: &str, fails: &'static str) {
     server.host.warehouse.world().fails = Some(fails);
-    let mut form = reqwest::multipart::Form::new().percent_encode_noop();
-    for (name, text) in project(datasource) {
-        let part = reqwest::multipart::Part::text(text.to_owned()).file_name(name);
-        form = form.part("data_project://", part);
-    }
     let path = format!("/v1/build{query}");
     let request = server
         .request("POST", &path, server.token())
-        .multipart(form);
+        .multipart(form(&project(datasource)));
     let (status, body) = answer(request).await;
     assert_eq!(status, 503, "{body}");
     assert_eq!(body["result"], "failed");
@@ -64,16 +59,9 @@ async fn a_table_of_a_build_that_failed_does_not_keep_its_old_columns() {
         .await;
     assert_eq!(body["result"], "success", "{body}");
     second_fails();
-    let mut form = reqwest::multipart::Form::new().percent_encode_noop();
-    for (name, text) in files {
-        form = form.part(
-            "data_project://",
-            reqwest::multipart::Part::text(text.to_owned()).file_name(name),
-        );
-    }
     let request = server
         .request("POST", "/v1/build", server.token())
-        .multipart(form);
+        .multipart(form(&files));
     assert_eq!(answer(request).await.0, 503);
     // b_users was begun. Whatever is there under its name is dropped before it is made.
     let wider = two.replace(
@@ -125,4 +113,58 @@ async fn a_recreation_that_failed_half_way_is_redone_without_asking_again() {
     server.host.warehouse.take_log();
     server.build("?with_connections=true", &other).await;
     assert_eq!(server.host.warehouse.take_log(), Vec::<String>::new());
+}
+
+/// A runtime that is shut down drops every task where it waits, which is what a killed process leaves behind.
+#[test]
+fn a_server_that_dies_in_the_middle_of_a_build_has_it_done_by_the_next_one() {
+    for hangs in ["create_database", "create_table", "drop_table"] {
+        let runtime = || tokio::runtime::Runtime::new().unwrap();
+        let first = runtime();
+        let host = first.block_on(die_at(hangs));
+        first.shutdown_timeout(DEADLINE);
+        host.warehouse.world().hangs = None;
+        runtime().block_on(async {
+            let server = host.start().await;
+            let body = server.build("?with_connections=true", ORDERS).await;
+            assert_eq!(body["result"], "success", "{hangs}: {body}");
+            let columns = server.host.warehouse.columns("ws_1.orders").unwrap();
+            assert!(
+                columns.contains(&"_event_name".to_owned()),
+                "{hangs}: {columns:?}"
+            );
+            let mirrors = server.ok("GET", "/v0/mirrors").await;
+            assert_eq!(mirrors["mirrors"].as_array().unwrap().len(), 1, "{hangs}");
+            let body = server.build("?with_connections=true", ORDERS).await;
+            assert_eq!(
+                body["build"]["changed_datasource_names"],
+                json!([]),
+                "{hangs}"
+            );
+        });
+    }
+}
+
+async fn die_at(hangs: &'static str) -> Host {
+    let server = Server::with_secret().await;
+    if hangs == "drop_table" {
+        // There is something to drop.
+        let narrow = ORDERS.replace(
+            "    _event_name LowCardinality(String) `json:$.eventName`,\n",
+            "",
+        );
+        let narrow = narrow.replace("DateTime64(3)", "DateTime64(6)");
+        let body = server.build("?with_connections=true", &narrow).await;
+        assert_eq!(body["result"], "success", "{body}");
+    }
+    server.host.warehouse.world().hangs = Some(hangs);
+    let path = "/v1/build?with_connections=true&allow_destructive_operations=true";
+    let build = server.request("POST", path, server.token());
+    tokio::spawn(build.multipart(form(&project(ORDERS))).send());
+    let started = std::time::Instant::now();
+    while !server.host.warehouse.world().hung {
+        assert!(started.elapsed() < DEADLINE, "{hangs} was not reached");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    server.abandon()
 }

@@ -171,6 +171,11 @@ impl Server {
         self.host
     }
 
+    /// Leaves the server to whatever becomes of its runtime.
+    pub(crate) fn abandon(self) -> Host {
+        self.host
+    }
+
     pub(crate) async fn restart(self) -> Self {
         self.stop().await.start().await
     }
@@ -209,13 +214,7 @@ impl Server {
 
     pub(crate) async fn upload(&self, path: &str, files: &[(&str, &str)]) -> Value {
         let cli_version = Part::text("1.0.0").file_name("cli-version");
-        let mut form = Form::new()
-            .percent_encode_noop()
-            .part("context://", cli_version);
-        for (name, text) in files {
-            let part = Part::text((*text).to_owned()).file_name((*name).to_owned());
-            form = form.part("data_project://", part.mime_str("text/plain").unwrap());
-        }
+        let form = form(files).part("context://", cli_version);
         let (status, body) = answer(self.request("POST", path, self.token()).multipart(form)).await;
         assert_eq!(status, 200, "{path}: {body}");
         body
@@ -231,6 +230,16 @@ impl Server {
         let path = format!("/v1/deploy{query}");
         self.upload(&path, &project(datasource)).await
     }
+}
+
+/// The files as a client sends them.
+pub(crate) fn form(files: &[(&str, &str)]) -> Form {
+    let mut form = Form::new().percent_encode_noop();
+    for (name, text) in files {
+        let part = Part::text((*text).to_owned()).file_name((*name).to_owned());
+        form = form.part("data_project://", part.mime_str("text/plain").unwrap());
+    }
+    form
 }
 
 pub(crate) fn project(datasource: &str) -> Vec<(&'static str, &str)> {

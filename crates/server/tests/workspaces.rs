@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{ORDERS, Server, answer, masked, project};
+use crate::harness::{ORDERS, Server, answer, masked};
 
 #[tokio::test]
 async fn workspaces_are_listed_as_the_command_line_needs_them() {
@@ -82,11 +82,7 @@ async fn a_workspace_is_made_from_a_form_or_a_query_and_deleted_with_its_data() 
         ("value", crate::ports::dynamo::ROLE),
     ];
     answer(server.request("POST", "/v0/variables", token).form(&secret)).await;
-    let mut files = reqwest::multipart::Form::new().percent_encode_noop();
-    for (name, text) in project(ORDERS) {
-        let part = reqwest::multipart::Part::text(text.to_owned()).file_name(name);
-        files = files.part("data_project://", part);
-    }
+    let files = crate::harness::form(&crate::harness::project(ORDERS));
     let build = server
         .request("POST", "/v1/build?with_connections=true", token)
         .multipart(files);

@@ -20,6 +20,9 @@ pub(crate) struct World {
     /// The operation that fails, once.
     pub(crate) fails: Option<&'static str>,
     pub(crate) down: bool,
+    /// The operation that is never answered, and whether it was reached.
+    pub(crate) hangs: Option<&'static str>,
+    pub(crate) hung: bool,
 }
 
 #[derive(Default)]
@@ -37,6 +40,17 @@ impl MemoryWarehouse {
     /// Takes what was done since the last call, reads left out.
     pub(crate) fn take_log(&self) -> Vec<String> {
         std::mem::take(&mut self.world().log)
+    }
+
+    async fn hang(&self, operation: &str) {
+        {
+            let mut world = self.world();
+            if world.hangs != Some(operation) {
+                return;
+            }
+            world.hung = true;
+        }
+        std::future::pending::<()>().await;
     }
 
     fn enter(&self, operation: &'static str, what: &str) -> Result<MutexGuard<'_, World>> {
@@ -67,12 +81,14 @@ impl Warehouse for MemoryWarehouse {
     }
 
     async fn create_database(&self, database: &str) -> Result<()> {
+        self.hang("create_database").await;
         let mut world = self.enter("create_database", database)?;
         world.databases.insert(database.to_owned());
         Ok(())
     }
 
     async fn drop_database(&self, database: &str) -> Result<()> {
+        self.hang("drop_database").await;
         let mut world = self.enter("drop_database", database)?;
         world.databases.remove(database);
         let prefix = format!("{database}.");
@@ -81,6 +97,7 @@ impl Warehouse for MemoryWarehouse {
     }
 
     async fn create_table(&self, plan: &MirrorPlan) -> Result<()> {
+        self.hang("create_table").await;
         let mut world = self.enter("create_table", &full_name(plan))?;
         if !world.databases.contains(&plan.database) {
             return Err(Error::new(
@@ -94,6 +111,7 @@ impl Warehouse for MemoryWarehouse {
     }
 
     async fn add_columns(&self, plan: &MirrorPlan, columns: &[String]) -> Result<()> {
+        self.hang("add_columns").await;
         let mut world = self.enter("add_columns", &full_name(plan))?;
         let table = world.tables.get_mut(&full_name(plan)).unwrap();
         for column in columns {
@@ -106,6 +124,7 @@ impl Warehouse for MemoryWarehouse {
 
     async fn drop_table(&self, database: &str, table: &str) -> Result<()> {
         let name = format!("{database}.{table}");
+        self.hang("drop_table").await;
         let mut world = self.enter("drop_table", &name)?;
         world.tables.remove(&name);
         world.rows.remove(&name);
