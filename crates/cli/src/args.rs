@@ -37,13 +37,14 @@ pub(crate) struct Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Format of the data on stdout
+    /// Format of the data on stdout: human, json or csv
     #[arg(
         long,
         global = true,
         value_enum,
         value_name = "FORMAT",
-        default_value_t
+        default_value_t,
+        hide_possible_values = true
     )]
     pub(crate) output: Output,
     /// Use the server of --host or TB_HOST, with --token or TB_TOKEN, instead of the Local one

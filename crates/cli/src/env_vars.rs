@@ -22,6 +22,8 @@ pub(crate) const CLICKHOUSE_URL: &str = "CLICKHOUSE_URL";
 pub(crate) const CLICKHOUSE_USER: &str = "CLICKHOUSE_USER";
 /// Password of the external ClickHouse.
 pub(crate) const CLICKHOUSE_PASSWORD: &str = "CLICKHOUSE_PASSWORD";
+// `TB_ENGINE_LIBRARY`, the file of the embedded engine, is read where the engine is: in `sink_clickhouse::engine`.
+
 /// Any value but the empty one switches colour off.
 pub(crate) const NO_COLOR: &str = "NO_COLOR";
 /// `dumb` switches colour and moving lines off.
@@ -34,7 +36,10 @@ Environment:
   TB_CWD                   project folder, as --cwd
   TB_LOCAL_HOST            host of the Local server [127.0.0.1]
   TB_LOCAL_PORT            port of the Local server [7181]; 0 takes a free one
-  TB_LOCAL_STATE           folder of the Local server [$XDG_DATA_HOME or ~/.local/share, then dynamirror/local]
+  TB_LOCAL_STATE           folder of the Local server; without it, dynamirror/local
+                           in $XDG_DATA_HOME or ~/.local/share
+  TB_ENGINE_LIBRARY        file of the embedded ClickHouse, libchdb.so; without it, beside `tb`,
+                           in ../lib, or where `make engine` puts it
   CLICKHOUSE_URL, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD
                            external ClickHouse of `tb server` and `tb local start`
   NO_COLOR                 no colour, as --no-color

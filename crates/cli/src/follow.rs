@@ -1,6 +1,6 @@
 //! Follows the backfill of mirrors until their rows are loaded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
@@ -31,8 +31,15 @@ struct Followed {
     mark: Option<Mark>,
 }
 
-/// Waits until the backfills of `names` are loaded; Ctrl-C stops the waiting and nothing else.
-pub(crate) async fn backfills(client: &Client, names: &[String], printer: &Printer) -> Outcome {
+/// Waits until the backfills of `started` and those that run already are loaded; Ctrl-C stops the waiting
+/// and nothing else.
+pub(crate) async fn backfills(client: &Client, started: Vec<String>, printer: &Printer) -> Outcome {
+    let running = mirrors::list(client).await?.into_iter();
+    let running = running
+        .filter(|mirror| ending(mirror).is_none())
+        .map(|mirror| mirror.datasource);
+    // A name twice would be waited for twice.
+    let names: BTreeSet<String> = started.into_iter().chain(running).collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -43,11 +50,11 @@ pub(crate) async fn backfills(client: &Client, names: &[String], printer: &Print
             printer.note("\nThe backfill goes on on the server. Watch it with: tb datasource ls");
             Err(Failure::told(Exit::Interrupted))
         }
-        result = until_loaded(client, names, printer) => result,
+        result = until_loaded(client, &names, printer) => result,
     }
 }
 
-async fn until_loaded(client: &Client, names: &[String], printer: &Printer) -> Outcome {
+async fn until_loaded(client: &Client, names: &BTreeSet<String>, printer: &Printer) -> Outcome {
     let progress = Progress::new(printer);
     let mut followed: BTreeMap<String, Followed> = BTreeMap::new();
     for name in names {
@@ -74,6 +81,8 @@ async fn until_loaded(client: &Client, names: &[String], printer: &Printer) -> O
             Err(failure) => return Err(failure),
         };
         failures = 0;
+        // A mirror that somebody deleted meanwhile has nothing left to wait for.
+        followed.retain(|name, _| mirrors.iter().any(|mirror| mirror.datasource == *name));
         for mirror in mirrors {
             let Some(mut it) = followed.remove(&mirror.datasource) else {
                 continue;

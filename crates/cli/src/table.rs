@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::text;
 
 /// No column of a table gets narrower than this; below, each row is printed as a block of lines.
-const NARROWEST_COLUMN: usize = 8;
+const NARROWEST_COLUMN: usize = 12;
 /// Cells of people's tables are cut here, so that one document does not fill the screen.
 const LONGEST_CELL: usize = 2000;
 
@@ -228,8 +228,8 @@ mod tests {
 
     #[test]
     fn a_terminal_that_is_wide_enough_gets_wrapped_cells() {
-        let text = orders().human(Some(40), false);
-        assert!(text.lines().all(|line| line.chars().count() < 40), "{text}");
+        let text = orders().human(Some(43), false);
+        assert!(text.lines().all(|line| line.chars().count() < 43), "{text}");
         assert!(text.lines().count() > 3, "{text}");
     }
 

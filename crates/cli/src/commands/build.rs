@@ -77,9 +77,9 @@ pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) 
         printer.note(notice(it));
     }
     printer.success("Build done");
-    if options.wait && !started.is_empty() {
-        let names: Vec<String> = started.into_iter().map(|it| it.datasource).collect();
-        follow::backfills(&client, &names, printer).await?;
+    if options.wait && options.with_connections {
+        let names = started.into_iter().map(|it| it.datasource).collect();
+        follow::backfills(&client, names, printer).await?;
     }
     Ok(())
 }

@@ -50,15 +50,6 @@ impl Changes {
         Self::deserialize(value).map_err(|error| not_understood(&error))
     }
 
-    /// Names of data sources that are new or changed.
-    pub(crate) fn touched_datasources(&self) -> Vec<String> {
-        self.new_datasource_names
-            .iter()
-            .chain(&self.changed_datasource_names)
-            .cloned()
-            .collect()
-    }
-
     /// Prints the list, which is data.
     pub(crate) fn print(&self, project: &ProjectFiles, printer: &Printer) {
         if self.is_empty() {

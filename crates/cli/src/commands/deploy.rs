@@ -12,7 +12,6 @@ use crate::client::{Client, segment};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::files::ProjectFiles;
 use crate::follow;
-use crate::mirrors;
 use crate::printer::{Output, Printer};
 use crate::progress::{Line, Progress};
 use crate::resolve::Target;
@@ -36,17 +35,6 @@ pub(crate) struct Options {
 pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) -> Outcome {
     let project = check::before_upload(&session.folder, &session.tinyb, printer)?;
     let client = session.workspace().await?;
-    let mut query = vec![if options.check {
-        ("check", "true")
-    } else {
-        ("auto_promote", "true")
-    }];
-    if options.allow_destructive {
-        query.push(("allow_destructive_operations", "true"));
-    }
-    if matches!(session.target, Target::Cloud { .. }) {
-        query.push(("from", "cli"));
-    }
     let progress = Progress::new(printer);
     let mut line = progress.line(printer);
     if printer.err_is_terminal() {
@@ -56,68 +44,81 @@ pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) 
             "Deploying"
         });
     }
-    let uploaded = client.upload("/v1/deploy", &query, form(&project)).await;
-    let (status, answer) = match uploaded {
-        Ok(uploaded) => uploaded,
-        Err(failure) => {
-            line.clear();
-            return Err(failure);
-        }
-    };
+    let uploaded = client
+        .upload("/v1/deploy", &query(session, options), form(&project))
+        .await;
+    line.clear();
+    let (status, answer) = uploaded?;
     let deployment = answer.get("deployment").cloned().unwrap_or_default();
-    let result = answer.get("result").and_then(Value::as_str);
-    let found = if deployment.is_null() {
-        Changes::default()
-    } else {
-        Changes::read(&deployment)?
+    let (accepted, changed) = match answer.get("result").and_then(Value::as_str) {
+        Some("success") => (true, true),
+        // The deployment in this answer is an older one, and so are its changes.
+        Some("no_changes") => (true, false),
+        Some(_) => (false, true),
+        None => return Err(client.refusal(status, answer.to_string().as_bytes())),
     };
-    if !matches!(result, Some("success" | "no_changes")) {
-        line.clear();
+    let found = if changed && !deployment.is_null() {
+        Changes::read(&deployment)?
+    } else {
+        Changes::default()
+    };
+    if !accepted {
         found.print_feedback(printer);
-        return Err(match result {
-            Some(_) => changes::refused(&answer, "deployment", &project, printer),
-            None => client.refusal(status, answer.to_string().as_bytes()),
-        });
+        return Err(changes::refused(&answer, "deployment", &project, printer));
     }
-    progress.suspend(|| {
-        if printer.output == Output::Json {
-            printer.json(&answer);
-        } else {
-            found.print(&project, printer);
-        }
-        found.print_feedback(printer);
-    });
-    let id = deployment
-        .get("id")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    if options.check || result == Some("no_changes") {
-        line.clear();
-        printer.success(if options.check {
-            "The project can be deployed"
-        } else {
-            "The project is deployed already"
-        });
-        return Ok(());
+    if printer.output == Output::Json {
+        printer.json(&answer);
+    } else {
+        found.print(&project, printer);
     }
+    found.print_feedback(printer);
+    if options.check {
+        printer.success("The project can be deployed");
+    } else if !changed {
+        printer.success("The project is deployed already");
+    } else {
+        let id = deployment.get("id").and_then(Value::as_str);
+        finish(&client, id.unwrap_or_default(), options, &project, printer).await?;
+    }
+    Ok(())
+}
+
+fn query(session: &Session, options: Options) -> Vec<(&'static str, &'static str)> {
+    let what = if options.check {
+        "check"
+    } else {
+        "auto_promote"
+    };
+    let mut query = vec![(what, "true")];
+    if options.allow_destructive {
+        query.push(("allow_destructive_operations", "true"));
+    }
+    if matches!(session.target, Target::Cloud { .. }) {
+        query.push(("from", "cli"));
+    }
+    query
+}
+
+/// Waits as long as the flags say.
+async fn finish(
+    client: &Client,
+    id: &str,
+    options: Options,
+    project: &ProjectFiles,
+    printer: &Printer,
+) -> Outcome {
     if !options.wait_live {
-        line.clear();
         printer.success(format_args!("Deployment {id} accepted"));
         return Ok(());
     }
-    let ended = until_live(&client, &id, &project, &mut line, printer).await;
+    let progress = Progress::new(printer);
+    let mut line = progress.line(printer);
+    let ended = until_live(client, id, project, &mut line, printer).await;
     line.clear();
     ended?;
     printer.success(format_args!("Deployment {id} is live"));
     if options.wait_backfill {
-        let touched = found.touched_datasources();
-        let loading = mirrors::list(&client)
-            .await?
-            .into_iter()
-            .filter(|mirror| touched.contains(&mirror.datasource))
-            .map(|mirror| mirror.datasource);
-        follow::backfills(&client, &loading.collect::<Vec<_>>(), printer).await?;
+        follow::backfills(client, Vec::new(), printer).await?;
     }
     Ok(())
 }

@@ -201,7 +201,10 @@ pub(crate) async fn logs(
     for line in tail {
         printer.data(text::printable(&line));
     }
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         tokio::time::sleep(FOLLOW).await;
         if state.log_len() < end {
             // A new log was begun.
@@ -213,7 +216,6 @@ pub(crate) async fn logs(
         }
         end = whole_lines_end;
     }
-    Ok(())
 }
 
 /// `tb local version`.
