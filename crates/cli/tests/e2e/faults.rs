@@ -20,14 +20,26 @@ fn backfill_through(fault: Fault) -> Stage {
 fn a_failed_export_shows_aws_s_code_and_message_and_is_asked_for_again() {
     let mut stage = Stage::new();
     fill(&stage, 50);
-    let failed = FaultKind::ExportFailed { code: "S3AccessDenied".to_owned(), message: "Access Denied (Service: Amazon S3; Status Code: 403)".to_owned() };
-    stage.aws.handle.with(|world| world.faults.add(Fault::new("ExportTableToPointInTime", failed)));
+    let failed = FaultKind::ExportFailed {
+        code: "S3AccessDenied".to_owned(),
+        message: "Access Denied (Service: Amazon S3; Status Code: 403)".to_owned(),
+    };
+    stage.aws.handle.with(|world| {
+        world
+            .faults
+            .add(Fault::new("ExportTableToPointInTime", failed))
+    });
     stage.start();
     stage.set_secret();
-    stage.tb(&["build", "--with-connections", "--no-wait"]).success();
+    stage
+        .tb(&["build", "--with-connections", "--no-wait"])
+        .success();
     let broken = stage.wait_for_state(&["broken"]);
     let text = broken.to_string();
-    assert!(text.contains("S3AccessDenied") && text.contains("Access Denied (Service: Amazon S3"), "{text}");
+    assert!(
+        text.contains("S3AccessDenied") && text.contains("Access Denied (Service: Amazon S3"),
+        "{text}"
+    );
     let listed = stage.tb(&["datasource", "ls"]).success().all();
     assert!(listed.contains("broken"), "{listed}");
     assert!(stage.log_text().contains("S3AccessDenied"));
@@ -38,31 +50,54 @@ fn a_failed_export_shows_aws_s_code_and_message_and_is_asked_for_again() {
 
 #[test]
 fn a_manifest_that_lies_about_a_count_fails_the_export_and_a_new_one_is_taken() {
-    let stage = backfill_through(Fault::new("ExportTableToPointInTime", FaultKind::WrongManifestItemCount).times(1));
+    let stage = backfill_through(
+        Fault::new(
+            "ExportTableToPointInTime",
+            FaultKind::WrongManifestItemCount,
+        )
+        .times(1),
+    );
     assert_eq!(equal(&stage), 200);
-    assert!(stage.log_text().contains("promised"), "the log says what was promised");
-    assert_eq!(stage.aws.handle.with(|world| world.export_states().count()), 2);
+    assert!(
+        stage.log_text().contains("promised"),
+        "the log says what was promised"
+    );
+    assert_eq!(
+        stage.aws.handle.with(|world| world.export_states().count()),
+        2
+    );
 }
 
 #[test]
 fn a_manifest_that_lies_about_an_md5_fails_the_export_and_a_new_one_is_taken() {
-    let stage = backfill_through(Fault::new("ExportTableToPointInTime", FaultKind::WrongManifestMd5).times(1));
+    let stage = backfill_through(
+        Fault::new("ExportTableToPointInTime", FaultKind::WrongManifestMd5).times(1),
+    );
     assert_eq!(equal(&stage), 200);
     assert!(stage.log_text().to_lowercase().contains("md5"));
 }
 
 #[test]
 fn a_truncated_gzip_fails_the_export_and_a_new_one_is_taken() {
-    let stage = backfill_through(Fault::new("ExportTableToPointInTime", FaultKind::TruncatedDataFile).times(1));
+    let stage = backfill_through(
+        Fault::new("ExportTableToPointInTime", FaultKind::TruncatedDataFile).times(1),
+    );
     assert_eq!(equal(&stage), 200);
     assert!(stage.log_text().to_lowercase().contains("gzip"));
 }
 
 #[test]
 fn downloads_that_break_are_resumed() {
-    let stage = backfill_through(Fault::new("GetObject", FaultKind::CutBody { fraction: 0.5 }).containing("/data/").times(3));
+    let stage = backfill_through(
+        Fault::new("GetObject", FaultKind::CutBody { fraction: 0.5 })
+            .containing("/data/")
+            .times(3),
+    );
     assert_eq!(equal(&stage), 200);
-    assert_eq!(stage.aws.handle.with(|world| world.export_states().count()), 1);
+    assert_eq!(
+        stage.aws.handle.with(|world| world.export_states().count()),
+        1
+    );
 }
 
 #[test]
@@ -70,25 +105,58 @@ fn lost_answers_resets_and_5xx_lose_and_double_nothing() {
     let mut stage = Stage::new();
     fill(&stage, 100);
     stage.aws.handle.with(|world| {
-        world.faults.add(Fault::new("ExportTableToPointInTime", FaultKind::LostAnswer).times(2));
-        world.faults.add(Fault::new("GetRecords", FaultKind::ConnectionReset).probability(0.2).times(30));
-        world.faults.add(Fault::new("GetRecords", FaultKind::ServerError { status: 503 }).probability(0.2).times(30));
-        world.faults.add(Fault::new("GetRecords", FaultKind::ExpireIterator).probability(0.1).times(10));
-        world.faults.add(Fault::new("DescribeStream", FaultKind::ServerError { status: 500 }).probability(0.3).times(10));
+        world
+            .faults
+            .add(Fault::new("ExportTableToPointInTime", FaultKind::LostAnswer).times(2));
+        world.faults.add(
+            Fault::new("GetRecords", FaultKind::ConnectionReset)
+                .probability(0.2)
+                .times(30),
+        );
+        world.faults.add(
+            Fault::new("GetRecords", FaultKind::ServerError { status: 503 })
+                .probability(0.2)
+                .times(30),
+        );
+        world.faults.add(
+            Fault::new("GetRecords", FaultKind::ExpireIterator)
+                .probability(0.1)
+                .times(10),
+        );
+        world.faults.add(
+            Fault::new("DescribeStream", FaultKind::ServerError { status: 500 })
+                .probability(0.3)
+                .times(10),
+        );
     });
     stage.set_up();
     for round in 0..5 {
         churn(&stage, round, 100);
-        stage.aws.handle.with(|world| world.roll_over_shards("orders", None));
+        stage
+            .aws
+            .handle
+            .with(|world| world.roll_over_shards("orders", None));
     }
     equal(&stage);
-    assert_eq!(stage.aws.handle.with(|world| world.export_states().count()), 1, "a lost answer asks for the same export again");
+    assert_eq!(
+        stage.aws.handle.with(|world| world.export_states().count()),
+        1,
+        "a lost answer asks for the same export again"
+    );
 }
 
 #[test]
 fn a_role_that_is_taken_away_is_shouted_about_and_the_mirror_goes_on_when_it_is_back() {
-    let mut stage = Stage::with(WorldConfig { session_ms: Some(2_000), ..Default::default() }, &orders_table());
-    let role = || Role::new(ROLE, "123456789012", &[]).with_connector_policy(TABLE_ARN, "my-orders-exports");
+    let mut stage = Stage::with(
+        WorldConfig {
+            session_ms: Some(2_000),
+            ..Default::default()
+        },
+        &orders_table(),
+    );
+    let role = || {
+        Role::new(ROLE, "123456789012", &[]).with_connector_policy(TABLE_ARN, "my-orders-exports")
+    };
     stage.aws.handle.with(|world| {
         world.config.open_roles = false;
         world.iam.add_role(role());
@@ -102,7 +170,12 @@ fn a_role_that_is_taken_away_is_shouted_about_and_the_mirror_goes_on_when_it_is_
     churn(&stage, 1, 100);
     let broken = stage.wait_for_state(&["broken"]);
     assert!(broken.to_string().contains(ROLE), "{broken}");
-    assert!(broken["headroom_seconds"].as_u64().is_some_and(|left| left > 3600), "{broken}");
+    assert!(
+        broken["headroom_seconds"]
+            .as_u64()
+            .is_some_and(|left| left > 3600),
+        "{broken}"
+    );
     stage.aws.handle.with(|world| world.iam.add_role(role()));
     stage.wait_for_state(&["live"]);
     equal(&stage);
@@ -118,7 +191,9 @@ fn an_engine_that_is_killed_again_and_again_loses_nothing() {
         let engine = stage.engine_pid().unwrap();
         signal("-KILL", engine);
         churn(&stage, round + 100, 150);
-        wait("another engine", || stage.engine_pid().is_some_and(|pid| pid != engine));
+        wait("another engine", || {
+            stage.engine_pid().is_some_and(|pid| pid != engine)
+        });
     }
     equal(&stage);
 }
@@ -144,12 +219,20 @@ fn records_that_left_the_stream_unread_are_a_gap_that_stays() {
     equal(&stage);
     stage.tb(&["datasource", "stop", "orders"]).success();
     churn(&stage, 1, 100);
-    stage.aws.handle.with(|world| world.roll_over_shards("orders", None));
+    stage
+        .aws
+        .handle
+        .with(|world| world.roll_over_shards("orders", None));
     stage.aws.handle.advance(25 * 3600 * 1000);
     churn(&stage, 2, 10);
     stage.tb(&["datasource", "start", "orders"]).success();
     let gap = stage.wait_for_state(&["gap"]);
-    assert!(gap["next_action"].as_str().is_some_and(|text| text.contains("tb build")), "{gap}");
+    assert!(
+        gap["next_action"]
+            .as_str()
+            .is_some_and(|text| text.contains("tb build")),
+        "{gap}"
+    );
     stage.kill();
     stage.start();
     stage.wait_for_state(&["gap"]);

@@ -9,7 +9,10 @@ use super::stage::{PATIENCE, Stage};
 
 /// What an attribute must be in the mirror.
 fn plain(typed: &Value) -> Value {
-    let (kind, inner) = typed.as_object().and_then(|one| one.iter().next()).expect("an attribute has one descriptor");
+    let (kind, inner) = typed
+        .as_object()
+        .and_then(|one| one.iter().next())
+        .expect("an attribute has one descriptor");
     let sorted = |mut texts: Vec<Value>| {
         texts.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
         Value::Array(texts)
@@ -18,11 +21,27 @@ fn plain(typed: &Value) -> Value {
         "S" | "B" | "BOOL" => inner.clone(),
         "N" => number(inner.as_str().unwrap()),
         "NULL" => Value::Null,
-        "M" => Value::Object(inner.as_object().unwrap().iter().map(|(name, value)| (name.clone(), plain(value))).collect()),
+        "M" => Value::Object(
+            inner
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.clone(), plain(value)))
+                .collect(),
+        ),
         "L" => inner.as_array().unwrap().iter().map(plain).collect(),
         "NS" => {
-            let mut texts: Vec<&str> = inner.as_array().unwrap().iter().filter_map(Value::as_str).collect();
-            texts.sort_by(|a, b| a.parse::<f64>().unwrap().total_cmp(&b.parse::<f64>().unwrap()));
+            let mut texts: Vec<&str> = inner
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(Value::as_str)
+                .collect();
+            texts.sort_by(|a, b| {
+                a.parse::<f64>()
+                    .unwrap()
+                    .total_cmp(&b.parse::<f64>().unwrap())
+            });
             texts.into_iter().map(number).collect()
         }
         "SS" | "BS" => sorted(inner.as_array().unwrap().clone()),
@@ -46,14 +65,22 @@ fn table(stage: &Stage) -> Items {
             let item = parse(bytes);
             let key = |name: &str| item[name]["S"].as_str().unwrap().to_owned();
             let position = (key("pk"), key("sk"));
-            let wanted = item.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+            let wanted = item
+                .iter()
+                .map(|(name, value)| (name.clone(), plain(value)))
+                .collect();
             (position, Value::Object(wanted))
         })
         .collect()
 }
 
 fn mirror(stage: &Stage) -> Option<Items> {
-    let said = stage.tb(&["sql", "--rows-limit", "0", "SELECT pk, sk, _record FROM orders FINAL FORMAT JSONEachRow"]);
+    let said = stage.tb(&[
+        "sql",
+        "--rows-limit",
+        "0",
+        "SELECT pk, sk, _record FROM orders FINAL FORMAT JSONEachRow",
+    ]);
     if !said.ok {
         return None;
     }
@@ -61,8 +88,16 @@ fn mirror(stage: &Stage) -> Option<Items> {
     for line in said.out.lines().filter(|line| !line.is_empty()) {
         let row: Value = serde_json::from_str(line).ok()?;
         let text = |name: &str| row[name].as_str().unwrap().to_owned();
-        let twice = items.insert((text("pk"), text("sk")), serde_json::from_str(&text("_record")).unwrap());
-        assert!(twice.is_none(), "{} {} is in the mirror twice", row["pk"], row["sk"]);
+        let twice = items.insert(
+            (text("pk"), text("sk")),
+            serde_json::from_str(&text("_record")).unwrap(),
+        );
+        assert!(
+            twice.is_none(),
+            "{} {} is in the mirror twice",
+            row["pk"],
+            row["sk"]
+        );
     }
     Some(items)
 }
@@ -78,10 +113,22 @@ pub(crate) fn equal(stage: &Stage) -> usize {
         }
         if Instant::now() > deadline {
             let found = found.unwrap_or_default();
-            let missing = wanted.keys().filter(|key| !found.contains_key(*key)).count();
-            let ghosts = found.keys().filter(|key| !wanted.contains_key(*key)).count();
-            let differ = wanted.iter().filter(|(key, item)| found.get(*key).is_some_and(|other| other != *item)).count();
-            panic!("the mirror is not the table: {} items, {missing} missing, {ghosts} ghosts, {differ} different", wanted.len());
+            let missing = wanted
+                .keys()
+                .filter(|key| !found.contains_key(*key))
+                .count();
+            let ghosts = found
+                .keys()
+                .filter(|key| !wanted.contains_key(*key))
+                .count();
+            let differ = wanted
+                .iter()
+                .filter(|(key, item)| found.get(*key).is_some_and(|other| other != *item))
+                .count();
+            panic!(
+                "the mirror is not the table: {} items, {missing} missing, {ghosts} ghosts, {differ} different",
+                wanted.len()
+            );
         }
         std::thread::sleep(std::time::Duration::from_millis(200));
     }

@@ -62,12 +62,24 @@ impl Stage {
     /// An AWS with the table `orders` (pk, sk) whose stream is ten minutes old, its bucket, and the example
     /// project. No server runs yet.
     pub(crate) fn new() -> Self {
-        Self::with(WorldConfig { export: aws_sim::ExportConfig { duration_ms: 500, ..Default::default() }, ..Default::default() }, &orders_table())
+        Self::with(
+            WorldConfig {
+                export: aws_sim::ExportConfig {
+                    duration_ms: 500,
+                    ..Default::default()
+                },
+                ..Default::default()
+            },
+            &orders_table(),
+        )
     }
 
     pub(crate) fn with(config: WorldConfig, table: &TableSpec) -> Self {
         let stage = Self::empty(config);
-        stage.aws.handle.with(|world| world.create_table(table).unwrap());
+        stage
+            .aws
+            .handle
+            .with(|world| world.create_table(table).unwrap());
         stage.aws.handle.advance(10 * 60 * 1000);
         stage
     }
@@ -76,11 +88,20 @@ impl Stage {
     pub(crate) fn empty(config: WorldConfig) -> Self {
         let sim = Sim::in_the_past(config, 10 * 60 * 1000);
         let aws = sim.listen(([127, 0, 0, 1], 0).into()).unwrap();
-        aws.handle.with(|world| world.s3.create_bucket("my-orders-exports", "us-east-1"));
+        aws.handle
+            .with(|world| world.s3.create_bucket("my-orders-exports", "us-east-1"));
         let folder = tempfile::tempdir().unwrap();
-        let stage = Self { aws, folder, server: None, server_env: Vec::new() };
+        let stage = Self {
+            aws,
+            folder,
+            server: None,
+            server_env: Vec::new(),
+        };
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/orders");
-        for file in ["connections/my_ddb.connection", "datasources/orders.datasource"] {
+        for file in [
+            "connections/my_ddb.connection",
+            "datasources/orders.datasource",
+        ] {
             stage.write(file, &fs::read_to_string(example.join(file)).unwrap());
         }
         fs::write(stage.folder.path().join("server.toml"), SERVER_TOML).unwrap();
@@ -109,9 +130,16 @@ impl Stage {
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tb"));
-        command.current_dir(if self.project().exists() { self.project() } else { self.folder.path().to_owned() });
+        command.current_dir(if self.project().exists() {
+            self.project()
+        } else {
+            self.folder.path().to_owned()
+        });
         for (name, _) in std::env::vars() {
-            if name.starts_with("AWS_") || name.starts_with("TB_") || name.starts_with("CLICKHOUSE_") {
+            if name.starts_with("AWS_")
+                || name.starts_with("TB_")
+                || name.starts_with("CLICKHOUSE_")
+            {
                 command.env_remove(name);
             }
         }
@@ -145,13 +173,27 @@ impl Stage {
 
     /// Starts the server and does not wait.
     pub(crate) fn spawn(&mut self) {
-        let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .unwrap();
         let config = self.folder.path().join("server.toml");
         let mut command = self.command();
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
-        command.args(["server", "--local", "--config"]).arg(config).arg("--state-dir").arg(self.state());
+        command
+            .args(["server", "--local", "--config"])
+            .arg(config)
+            .arg("--state-dir")
+            .arg(self.state());
         command.envs(self.server_env.iter().cloned());
-        self.server = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        self.server = Some(
+            command
+                .stdout(log.try_clone().unwrap())
+                .stderr(log)
+                .spawn()
+                .unwrap(),
+        );
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -181,12 +223,19 @@ impl Stage {
         let server = self.server.as_ref()?.id();
         let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children")).ok()?;
         let of_any_thread = || {
-            fs::read_dir(format!("/proc/{server}/task")).ok()?.flatten().find_map(|task| {
-                let text = fs::read_to_string(task.path().join("children")).ok()?;
-                text.split_whitespace().next()?.parse().ok()
-            })
+            fs::read_dir(format!("/proc/{server}/task"))
+                .ok()?
+                .flatten()
+                .find_map(|task| {
+                    let text = fs::read_to_string(task.path().join("children")).ok()?;
+                    text.split_whitespace().next()?.parse().ok()
+                })
         };
-        children.split_whitespace().next().and_then(|pid| pid.parse().ok()).or_else(of_any_thread)
+        children
+            .split_whitespace()
+            .next()
+            .and_then(|pid| pid.parse().ok())
+            .or_else(of_any_thread)
     }
 
     pub(crate) fn port(&self) -> Option<u64> {
@@ -218,14 +267,20 @@ impl Stage {
                     return mirror.clone();
                 }
             }
-            assert!(Instant::now() < deadline, "the mirror never was {states:?}: {mirror:#?}\n{}", tail(&self.log_text()));
+            assert!(
+                Instant::now() < deadline,
+                "the mirror never was {states:?}: {mirror:#?}\n{}",
+                tail(&self.log_text())
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
     /// Rows of a query, as JSON objects.
     pub(crate) fn rows(&self, sql: &str) -> Vec<Value> {
-        let said = self.tb(&["sql", "--rows-limit", "0", "--output", "json", sql]).success();
+        let said = self
+            .tb(&["sql", "--rows-limit", "0", "--output", "json", sql])
+            .success();
         let answer: Value = serde_json::from_str(&said.out).unwrap();
         let rows = answer.as_array().or_else(|| answer["data"].as_array());
         rows.cloned().unwrap_or_default()
@@ -236,16 +291,21 @@ impl Stage {
     pub(crate) fn set_up(&mut self) {
         self.start();
         self.set_secret();
-        self.tb(&["build", "--with-connections", "--wait"]).success();
+        self.tb(&["build", "--with-connections", "--wait"])
+            .success();
     }
 
     #[track_caller]
     pub(crate) fn set_secret(&self) {
-        self.tb(&["secret", "set", "dynamodb_role_arn_my_ddb", ROLE]).success();
+        self.tb(&["secret", "set", "dynamodb_role_arn_my_ddb", ROLE])
+            .success();
     }
 
     pub(crate) fn put(&self, item: &Map) {
-        self.aws.handle.with(|world| world.put_item("orders", item)).unwrap();
+        self.aws
+            .handle
+            .with(|world| world.put_item("orders", item))
+            .unwrap();
     }
 }
 
@@ -253,7 +313,13 @@ impl Drop for Stage {
     fn drop(&mut self) {
         if let Some(server) = &mut self.server {
             if std::thread::panicking() {
-                eprintln!("{}", tail(&fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()));
+                eprintln!(
+                    "{}",
+                    tail(
+                        &fs::read_to_string(self.folder.path().join("server.log"))
+                            .unwrap_or_default()
+                    )
+                );
             }
             let _ = server.kill();
             let _ = server.wait();
@@ -269,7 +335,13 @@ pub(crate) fn orders_table() -> TableSpec {
 }
 
 pub(crate) fn signal(name: &str, pid: u32) {
-    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args([name, &pid.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// Polls until `done`; fails after [`PATIENCE`].
@@ -284,7 +356,10 @@ pub(crate) fn wait(what: &str, mut done: impl FnMut() -> bool) {
 
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
-    format!("--- the server's log ---\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
+    format!(
+        "--- the server's log ---\n{}",
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    )
 }
 
 fn said(output: &Output) -> Said {
@@ -302,10 +377,17 @@ pub(crate) fn get(url: &str) -> Option<Value> {
     let rest = url.strip_prefix("http://")?;
     let (host, path) = rest.split_once('/')?;
     let mut stream = std::net::TcpStream::connect(host).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .ok()?;
+    write!(
+        stream,
+        "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.1 200").then(|| serde_json::from_str(body).ok())?
+    head.starts_with("HTTP/1.1 200")
+        .then(|| serde_json::from_str(body).ok())?
 }

@@ -62,6 +62,7 @@ pub(crate) fn slot_user(role: Role, slot: u32, admin: &Credentials) -> Credentia
 const FREE_SETTINGS: &[&str] = &[
     "aggregate_functions_null_for_empty",
     "allow_experimental_analyzer",
+    "allow_simdjson",
     "any_join_distinct_right_table_keys",
     "cast_keep_nullable",
     "count_distinct_implementation",
