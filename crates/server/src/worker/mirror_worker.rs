@@ -80,11 +80,19 @@ impl MirrorWorker {
             retry: self.retry.clone(),
             spec: Arc::clone(&self.spec),
             source,
-            stream_began_ms: stream_began_ms(stream_arn),
+            stream_began_ms: stream_began_ms(stream_arn).map(|asked_ms| self.enabled_ms(asked_ms)),
             progress,
             files,
             asked: self.asked.clone(),
         }
+    }
+
+    /// The latest that a stream asked for at `asked_ms` took its first record: its label says when it was asked
+    /// for, and what was written while AWS was still switching it on is not in it. It is on now.
+    fn enabled_ms(&self, asked_ms: i64) -> i64 {
+        let longest_ms = i64::try_from(self.retry.settings.enable_timeout_ms).unwrap_or(i64::MAX);
+        let now_ms = self.retry.ports.clock.now_ms();
+        now_ms.min(asked_ms.saturating_add(longest_ms)).max(asked_ms)
     }
 
     async fn connect(&self) -> Option<Arc<dyn Source>> {
@@ -169,7 +177,7 @@ fn identity_of(table: &TableDescription, remembered: Option<&TableIdentity>) -> 
     }
 }
 
-/// When a stream began, milliseconds: its ARN ends with the time, `.../stream/2015-05-11T21:21:33.291`.
+/// When a stream was asked for, milliseconds: its ARN ends with the time, `.../stream/2015-05-11T21:21:33.291`.
 fn stream_began_ms(stream_arn: &str) -> Option<i64> {
     let label = stream_arn.rsplit_once("/stream/")?.1;
     let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]");

@@ -104,10 +104,13 @@ impl ShardTask {
                 backoff.reset();
                 self.tell(ShardEvent::Recovered).await?;
             }
-            let records = page.records.len();
-            let full = records >= FULL_PAGE_RECORDS || page.buffer.len() >= FULL_PAGE_BYTES;
-            if let Some(last) = page.records.last() {
-                position = Some(last.sequence_number.clone());
+            let full = page.records.len() >= FULL_PAGE_RECORDS || page.buffer.len() >= FULL_PAGE_BYTES;
+            // A page may repeat what was read before: that is no news, and no reason to ask more often.
+            let newest = page.records.last().map(|last| &last.sequence_number);
+            let news = newest.filter(|newest| position.as_ref().is_none_or(|read| *newest > read)).cloned();
+            let has_news = news.is_some();
+            if has_news {
+                position = news;
                 from_horizon = false;
             }
             iterator.clone_from(&page.next_iterator);
@@ -116,7 +119,7 @@ impl ShardTask {
             if end {
                 return Ok(());
             }
-            idle = if records == 0 { (idle * 3 / 2).min(self.settings.poll_idle_max_ms) } else { self.settings.poll_min_ms };
+            idle = if has_news { self.settings.poll_min_ms } else { (idle * 3 / 2).min(self.settings.poll_idle_max_ms) };
             if !full {
                 self.ports.clock.sleep_ms(idle).await;
             }

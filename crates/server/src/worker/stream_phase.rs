@@ -86,13 +86,17 @@ impl StreamFollower {
         }
     }
 
-    /// Finds all shards and stores them, so that nothing before this moment can be missed. `None` if cancelled.
+    /// Waits until the stream is on, finds all shards and stores them, so that nothing after this moment can be
+    /// missed. `None` if cancelled.
     pub(crate) async fn pin(&mut self) -> Option<()> {
-        let description = self
-            .retry
-            .until_done(Topic::Stream, "describe the stream", || self.source.describe_stream(&self.stream_arn))
-            .await?;
-        self.discovered(description).await
+        loop {
+            let describe = || self.source.describe_stream(&self.stream_arn);
+            let description = self.retry.until_done(Topic::Stream, "describe the stream", describe).await?;
+            if description.status != "ENABLING" {
+                return self.discovered(description).await;
+            }
+            self.retry.pause(self.retry.settings.retry_min_ms).await?;
+        }
     }
 
     /// Follows until cancelled or until a disabled stream is drained.
@@ -198,6 +202,9 @@ impl StreamFollower {
             new.iter().filter(|shard| self.tree.get(&shard.shard_id).is_some_and(|known| known.clock_ms != shard.clock_ms)).cloned().collect();
         if !inherited.is_empty() {
             self.store(&inherited, 0).await?;
+        }
+        if new.iter().any(|shard| self.left_unread(shard)) {
+            self.gap("a shard was not read for more than 24 hours, so that records may have left it").await?;
         }
         for shard in new {
             let parent_watermark = shard.parent.as_ref().and_then(|parent| self.watermarks.get(parent)).copied();
@@ -331,10 +338,27 @@ impl StreamFollower {
     /// The position had left the stream. Nothing is lost if the shard had ended before it.
     async fn shard_trimmed(&mut self, shard_id: &str) -> Option<()> {
         let Some(shard) = self.tree.get(shard_id) else { return Some(()) };
-        if shard.position.is_some() && !self.had_all(shard) && !self.exported_after(self.ended_ms(shard_id)) {
+        let lost = match shard.position {
+            Some(_) => !self.had_all(shard) && !self.exported_after(self.ended_ms(shard_id)),
+            None => !self.exported_after(Some(self.horizon_ms())),
+        };
+        if lost {
             self.gap("records left the stream before they could be read").await?;
         }
         Some(())
+    }
+
+    /// Whether a shard about to be read from its oldest record may have lost some before: a position that left
+    /// the stream is refused by AWS, but the trim horizon just moves.
+    fn left_unread(&self, shard: &ShardCheckpoint) -> bool {
+        let horizon_ms = self.horizon_ms();
+        let unread_since_ms = shard.caught_up_at_ms.or_else(|| created_ms(&shard.shard_id));
+        shard.position.is_none() && unread_since_ms.is_some_and(|since_ms| since_ms < horizon_ms) && !self.exported_after(Some(horizon_ms))
+    }
+
+    /// Records written before this time may have left the stream, milliseconds.
+    fn horizon_ms(&self) -> i64 {
+        self.now_ms() - STREAM_RETENTION_MS
     }
 
     /// The shard is no longer there: what was not read of it is lost, and its children go on.
