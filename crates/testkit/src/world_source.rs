@@ -1,0 +1,379 @@
+//! DynamoDB as the worker's port, straight on a simulated world: no HTTP, no SDK.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use aws_sim::{ApiError, RecordsPage, World};
+use mirror::change::{EventKind, StreamPage, StreamRecord};
+use mirror::error::{Error, ErrorKind, Result};
+use mirror::sequence_number::SequenceNumber;
+use mirror::source::{
+    CallerIdentity, ExportDescription, ExportFile, ExportFileReader, ExportManifest, ExportRequest,
+    Shard, ShardPosition, Source, SourceSpec, Sources, StreamDescription,
+};
+use mirror::table::{KeyAttribute, KeyType, StreamInfo, StreamViewType, TableDescription};
+use serde_json::{Value, json};
+
+use crate::exports;
+use crate::ledger::Ledger;
+use crate::port::Port;
+use crate::process::Call;
+
+/// What outlives a process on AWS's side.
+#[derive(Debug)]
+pub struct Cloud {
+    world: Mutex<World>,
+    pub ledger: Arc<Mutex<Ledger>>,
+    /// How often each data file was opened.
+    pub opened: Mutex<BTreeMap<String, u32>>,
+}
+
+impl Cloud {
+    pub fn new(world: World, ledger: Arc<Mutex<Ledger>>) -> Self {
+        Self {
+            world: Mutex::new(world),
+            ledger,
+            opened: Mutex::default(),
+        }
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the ledger what the streams hold now.
+    pub fn sync(&self, world: &World) {
+        self.ledger
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .sync(world);
+    }
+}
+
+/// Makes [`WorldSource`]s of one table.
+#[derive(Clone, Debug)]
+pub struct WorldSources {
+    pub cloud: Arc<Cloud>,
+    pub port: Port,
+}
+
+#[async_trait]
+impl Sources for WorldSources {
+    async fn connect(&self, spec: &SourceSpec) -> Result<Arc<dyn Source>> {
+        let connected = || {
+            Ok(Arc::new(WorldSource {
+                sources: self.clone(),
+                spec: spec.clone(),
+            }) as Arc<dyn Source>)
+        };
+        self.port.perform(Call::Connect, b"", connected).await
+    }
+
+    async fn caller_identity(&self) -> Result<CallerIdentity> {
+        Ok(CallerIdentity {
+            account: "123456789012".to_owned(),
+            arn: "arn:aws:iam::123456789012:root".to_owned(),
+        })
+    }
+}
+
+/// One table of a world.
+#[derive(Debug)]
+pub struct WorldSource {
+    sources: WorldSources,
+    spec: SourceSpec,
+}
+
+impl WorldSource {
+    async fn call<T>(
+        &self,
+        call: Call,
+        what: &str,
+        effect: impl FnOnce(&mut World) -> std::result::Result<T, ApiError> + Send,
+    ) -> Result<T> {
+        let port = &self.sources.port;
+        let in_the_world = || {
+            let mut world = self.sources.cloud.world();
+            world.set_now(port.clock.aws_ms());
+            effect(&mut world).map_err(|error| failure(call, &error))
+        };
+        port.perform(call, what.as_bytes(), in_the_world).await
+    }
+}
+
+/// The kind that the AWS adapter gives to these codes.
+fn failure(call: Call, error: &ApiError) -> Error {
+    let of_stream = matches!(
+        call,
+        Call::DescribeStream | Call::ShardIterator | Call::GetRecords
+    );
+    let kind = match error.code.as_str() {
+        "LimitExceededException" | "ThrottlingException" => ErrorKind::Throttled,
+        "ExpiredIteratorException" => ErrorKind::IteratorExpired,
+        "TrimmedDataAccessException" => ErrorKind::TrimmedData,
+        "ResourceNotFoundException" if of_stream => ErrorKind::ShardNotFound,
+        "ResourceNotFoundException" | "TableNotFoundException" => ErrorKind::TableNotFound,
+        "PointInTimeRecoveryUnavailableException" | "ContinuousBackupsUnavailableException" => {
+            ErrorKind::PitrUnavailable
+        }
+        "ExportConflictException" => ErrorKind::ExportConflict,
+        "ResourceInUseException" | "InternalServerError" => ErrorKind::Unavailable,
+        _ => ErrorKind::Permanent,
+    };
+    Error::new(kind, format!("{call:?}: {error}"))
+}
+
+#[async_trait]
+impl Source for WorldSource {
+    async fn describe_table(&self) -> Result<TableDescription> {
+        let arn = &self.spec.table_arn;
+        let describe = |world: &mut World| {
+            let table = world.dynamodb("DescribeTable", json!({ "TableName": arn }))?;
+            let backups =
+                world.dynamodb("DescribeContinuousBackups", json!({ "TableName": arn }))?;
+            Ok(description(arn, &table["Table"], &backups))
+        };
+        self.call(Call::DescribeTable, "", describe).await
+    }
+
+    async fn enable_pitr(&self) -> Result<()> {
+        let body = json!({ "TableName": self.spec.table_arn, "PointInTimeRecoverySpecification": { "PointInTimeRecoveryEnabled": true } });
+        self.call(Call::EnablePitr, "", |world| {
+            world.dynamodb("UpdateContinuousBackups", body).map(drop)
+        })
+        .await
+    }
+
+    async fn enable_stream(&self) -> Result<()> {
+        let specification =
+            json!({ "StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES" });
+        let body =
+            json!({ "TableName": self.spec.table_arn, "StreamSpecification": specification });
+        let enable = |world: &mut World| match world.dynamodb("UpdateTable", body) {
+            Err(error) if error.message.contains("already has an enabled stream") => Ok(()),
+            outcome => outcome.map(drop),
+        };
+        self.call(Call::EnableStream, "", enable).await
+    }
+
+    async fn check_bucket(&self) -> Result<()> {
+        let bucket = &self.spec.export_bucket;
+        let check = |world: &mut World| match world.s3.buckets.contains_key(bucket) {
+            true => Ok(()),
+            false => Err(ApiError::new("NoSuchBucket", "no such bucket")),
+        };
+        self.call(Call::CheckBucket, "", check).await
+    }
+
+    async fn describe_stream(&self, stream_arn: &str) -> Result<StreamDescription> {
+        let cloud = &self.sources.cloud;
+        let describe = |world: &mut World| {
+            cloud.sync(world);
+            all_shards(world, stream_arn)
+        };
+        self.call(Call::DescribeStream, stream_arn, describe).await
+    }
+
+    async fn shard_iterator(
+        &self,
+        stream_arn: &str,
+        shard_id: &str,
+        position: &ShardPosition,
+    ) -> Result<String> {
+        let (kind, number) = match position {
+            ShardPosition::TrimHorizon => ("TRIM_HORIZON", None),
+            ShardPosition::After(number) => ("AFTER_SEQUENCE_NUMBER", Some(number.as_str())),
+        };
+        let get =
+            |world: &mut World| world.get_shard_iterator(stream_arn, shard_id, kind, number, None);
+        self.call(Call::ShardIterator, shard_id, get).await
+    }
+
+    async fn get_records(&self, iterator: &str) -> Result<StreamPage> {
+        let cloud = &self.sources.cloud;
+        let get = |world: &mut World| {
+            let page = world.get_records(iterator, None);
+            // The end of a shard is news for the ledger too.
+            if !matches!(&page, Ok(RecordsPage { next: Some(_), .. })) {
+                cloud.sync(world);
+            }
+            page.map(|page| stream_page(&page))
+        };
+        self.call(Call::GetRecords, iterator, get).await
+    }
+
+    async fn start_export(&self, request: &ExportRequest) -> Result<ExportDescription> {
+        let body = json!({
+            "TableArn": self.spec.table_arn,
+            "S3Bucket": self.spec.export_bucket,
+            "S3Prefix": request.s3_prefix,
+            "ClientToken": request.client_token,
+            "ExportFormat": "DYNAMODB_JSON",
+        });
+        let start = |world: &mut World| {
+            world
+                .dynamodb("ExportTableToPointInTime", body)
+                .map(|answer| exports::description(&answer))
+        };
+        self.call(Call::StartExport, &request.client_token, start)
+            .await
+    }
+
+    async fn describe_export(&self, export_arn: &str) -> Result<ExportDescription> {
+        let body = json!({ "ExportArn": export_arn });
+        let describe = |world: &mut World| {
+            world
+                .dynamodb("DescribeExport", body)
+                .map(|answer| exports::description(&answer))
+        };
+        self.call(Call::DescribeExport, export_arn, describe).await
+    }
+
+    async fn read_manifest(&self, export: &ExportDescription) -> Result<ExportManifest> {
+        let bucket = &self.spec.export_bucket;
+        let read = |world: &mut World| Ok(exports::manifest(world, bucket, export));
+        self.call(Call::ReadManifest, &export.arn, read).await?
+    }
+
+    async fn open_file(&self, file: &ExportFile) -> Result<Box<dyn ExportFileReader>> {
+        let (bucket, cloud) = (&self.spec.export_bucket, &self.sources.cloud);
+        let open = |world: &mut World| {
+            *cloud
+                .opened
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(file.key.clone())
+                .or_default() += 1;
+            Ok(exports::open(world, bucket, file))
+        };
+        self.call(Call::OpenFile, &file.key, open).await?
+    }
+}
+
+/// Page after page as DescribeStream gives them, without the JSON: nothing is asked for more often.
+fn all_shards(world: &World, stream_arn: &str) -> std::result::Result<StreamDescription, ApiError> {
+    let Some(stream) = world
+        .stream_states()
+        .find(|stream| stream.arn == stream_arn)
+    else {
+        return Err(ApiError::new(
+            "ResourceNotFoundException",
+            "Requested resource not found: Stream",
+        ));
+    };
+    let now_ms = world.now_ms();
+    let mut shards: Vec<Shard> = Vec::new();
+    loop {
+        let after = shards
+            .last()
+            .map(|shard| shard.id.clone())
+            .unwrap_or_default();
+        let listed = stream
+            .shards()
+            .filter(|shard| shard.visible_ms <= now_ms && shard.id > after);
+        let page: Vec<Shard> = listed.take(PAGE_SHARDS).map(shard).collect();
+        let last = page.len() < PAGE_SHARDS;
+        shards.extend(page);
+        if last {
+            let status = stream.status(now_ms).to_owned();
+            return Ok(StreamDescription {
+                status,
+                view_type: StreamViewType::NewAndOldImages,
+                shards,
+            });
+        }
+    }
+}
+
+/// The most DescribeStream lists in one answer.
+const PAGE_SHARDS: usize = 100;
+
+fn shard(found: &aws_sim::shard::Shard) -> Shard {
+    let number = |position| SequenceNumber::parse(&found.number(position));
+    Shard {
+        id: found.id.clone(),
+        parent: found.parent.clone(),
+        starting: number(found.first),
+        ending: found.ending.and_then(number),
+    }
+}
+
+fn stream_page(page: &RecordsPage) -> StreamPage {
+    let mut buffer = Vec::new();
+    let mut image = |json: &[u8]| {
+        let start = buffer.len();
+        buffer.extend_from_slice(json);
+        start..buffer.len()
+    };
+    let mut records = Vec::new();
+    for record in &page.records {
+        records.push(StreamRecord {
+            kind: match record.event_name {
+                "INSERT" => EventKind::Insert,
+                "MODIFY" => EventKind::Modify,
+                _ => EventKind::Remove,
+            },
+            keys: image(&record.keys),
+            new_image: record.new.as_deref().map(&mut image),
+            old_image: record.old.as_deref().map(&mut image),
+            event_id: record.event_id.clone(),
+            sequence_number: SequenceNumber::parse(&record.sequence_number)
+                .expect("the world's numbers are digits"),
+            creation_ms: record.created_s * 1000,
+            user_identity: record
+                .expired
+                .then(|| ("Service".to_owned(), "dynamodb.amazonaws.com".to_owned())),
+        });
+    }
+    StreamPage {
+        buffer,
+        records,
+        next_iterator: page.next.clone(),
+    }
+}
+
+fn description(arn: &str, table: &Value, backups: &Value) -> TableDescription {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let key_type = |name: &str| {
+        let definitions = table["AttributeDefinitions"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let kind = definitions
+            .filter(|definition| definition["AttributeName"] == name)
+            .find_map(|definition| definition["AttributeType"].as_str());
+        match kind {
+            Some("N") => KeyType::N,
+            Some("B") => KeyType::B,
+            _ => KeyType::S,
+        }
+    };
+    let names = table["KeySchema"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|key| text(&key["AttributeName"]));
+    let stream_on = table["StreamSpecification"]["StreamEnabled"] == true;
+    let recovery = &backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"];
+    TableDescription {
+        arn: arn.to_owned(),
+        name: text(&table["TableName"]),
+        table_id: text(&table["TableId"]),
+        status: text(&table["TableStatus"]),
+        keys: names
+            .map(|name| KeyAttribute {
+                key_type: key_type(&name),
+                name,
+            })
+            .collect(),
+        size_bytes: table["TableSizeBytes"].as_u64().unwrap_or(0),
+        item_count: table["ItemCount"].as_u64().unwrap_or(0),
+        write_capacity_units: None,
+        stream: stream_on.then(|| StreamInfo {
+            arn: text(&table["LatestStreamArn"]),
+            view_type: StreamViewType::NewAndOldImages,
+        }),
+        pitr_enabled: *recovery == "ENABLED",
+    }
+}
