@@ -70,11 +70,12 @@ async fn serve_until_signal(plan: &Plan) -> Outcome {
         sources: sources(plan)?,
         clock: Arc::new(SystemClock),
     };
-    let outcome = server::run::run(settings(plan), state, parts, shutdown).await;
-    // The engine ends last: workers insert until they have stopped.
+    let outcome = server::run::run(settings(plan), &state, parts, shutdown).await;
+    // The engine ends last: workers insert until they have stopped. The state folder is ours until then.
     if let Some(engine) = engine {
         engine.stop().await;
     }
+    drop(state);
     outcome.map_err(|error| {
         let failure = Failure::new(Exit::Server, "the server ended");
         match error {

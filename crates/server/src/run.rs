@@ -83,7 +83,7 @@ pub enum ServerError {
 /// Runs a server until `shutdown` is cancelled.
 pub async fn run(
     settings: Settings,
-    state: StateDir,
+    state: &StateDir,
     parts: Parts,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
@@ -127,7 +127,6 @@ pub async fn run(
     let _ = tokio::time::timeout(GRACE, app.tasks.wait()).await;
     app.supervisor.shut_down().await;
     app.store.close().await;
-    drop(state);
     outcome
 }
 

@@ -103,7 +103,8 @@ impl Host {
         install_tls();
         let state = StateDir::open(self.dir.path()).unwrap();
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(run(self.settings(0), state, self.parts(), shutdown.clone()));
+        let (settings, parts, stop) = (self.settings(0), self.parts(), shutdown.clone());
+        let task = tokio::spawn(async move { run(settings, &state, parts, stop).await });
         let port = wait_for_port(self.dir.path(), &task).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut server = Server {

@@ -42,7 +42,7 @@ async fn a_taken_port_is_named_and_nothing_is_touched() {
     let host = Host::new();
     let state = StateDir::open(host.dir.path()).unwrap();
     let settings = host.settings(server.port);
-    let error = run(settings, state, host.parts(), CancellationToken::new())
+    let error = run(settings, &state, host.parts(), CancellationToken::new())
         .await
         .unwrap_err();
     assert!(matches!(error, ServerError::PortTaken { .. }));

@@ -8,11 +8,15 @@ use super::stage::{ROLE, Stage, orders_table, signal, wait};
 
 const TABLE_ARN: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders";
 
+/// A backfill that meets `fault` and is live in the end, without anybody's help.
 fn backfill_through(fault: Fault) -> Stage {
     let mut stage = Stage::new();
     fill(&stage, 200);
     stage.aws.handle.with(|world| world.faults.add(fault));
-    stage.set_up();
+    stage.start();
+    stage.set_secret();
+    stage.tb(&["build", "--with-connections", "--no-wait"]).success();
+    stage.wait_for_state(&["live"]);
     stage
 }
 
@@ -172,8 +176,8 @@ fn a_role_that_is_taken_away_is_shouted_about_and_the_mirror_goes_on_when_it_is_
     assert!(broken.to_string().contains(ROLE), "{broken}");
     assert!(
         broken["headroom_seconds"]
-            .as_u64()
-            .is_some_and(|left| left > 3600),
+            .as_f64()
+            .is_some_and(|left| left > 3600.0),
         "{broken}"
     );
     stage.aws.handle.with(|world| world.iam.add_role(role()));

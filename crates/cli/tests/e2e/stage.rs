@@ -143,10 +143,11 @@ impl Stage {
                 command.env_remove(name);
             }
         }
-        if let Ok(library) = std::env::var("TB_ENGINE_LIBRARY") {
-            command.env("TB_ENGINE_LIBRARY", library);
-        }
+        // Commands run in a temporary folder, away from the checkout that `make engine` filled.
+        let library = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../engine/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so");
         command
+            .env("TB_ENGINE_LIBRARY", library)
             .env("TB_LOCAL_STATE", self.state())
             .env("TB_LOCAL_PORT", "0")
             .env("HOME", self.folder.path())

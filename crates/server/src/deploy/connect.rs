@@ -1,6 +1,5 @@
 //! Reaching the tables before anything changes: roles, validation, switching on, and the plans that follow.
 
-use std::sync::Arc;
 
 use datafile::{Datasource, Severity};
 use futures::{FutureExt, StreamExt};
@@ -13,7 +12,6 @@ use super::diff::TableChange;
 use super::validate::{Wanted, WantedImport, describe};
 use super::{DeployRequest, Deployer};
 use crate::store::{MirrorRow, Workspace};
-use crate::worker::PreparedTable;
 
 /// The table, if it could be looked at, and remarks; or why it cannot be mirrored.
 type Prepared = Result<(Option<TableDescription>, Vec<String>), String>;
@@ -156,7 +154,8 @@ impl Deployer {
             return Err(NO_CREDENTIALS.to_owned());
         }
         if !check {
-            let prepared = self.prepare_elsewhere(source.clone()).await?;
+            let prepared = self.supervisor.prepare(source).await;
+            let prepared = prepared.map_err(|error| error.message)?;
             return Ok((Some(prepared.table), prepared.notes));
         }
         match self.supervisor.inspect(source).await {
@@ -169,18 +168,6 @@ impl Deployer {
                 Ok((None, vec![remark]))
             }
             Err(error) => Err(error.message),
-        }
-    }
-
-    /// [`Supervisor::prepare`](crate::worker::Supervisor::prepare) keeps borrowing closures across its awaits, and
-    /// the compiler cannot prove such a future to be Send; on a thread of its own it need not be.
-    async fn prepare_elsewhere(&self, source: SourceSpec) -> Result<PreparedTable, String> {
-        let supervisor = Arc::clone(&self.supervisor);
-        let runtime = tokio::runtime::Handle::current();
-        let work = move || runtime.block_on(async move { supervisor.prepare(&source).await });
-        match tokio::task::spawn_blocking(work).await {
-            Ok(prepared) => prepared.map_err(|error| error.message),
-            Err(_) => Err("the server is stopping".to_owned()),
         }
     }
 

@@ -33,8 +33,10 @@ struct Problem {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamFigures {
     pub(crate) rows: u64,
-    pub(crate) lag_ms: Option<i64>,
-    pub(crate) headroom_ms: Option<i64>,
+    /// Up to when every change is in ClickHouse, milliseconds.
+    pub(crate) watermark_ms: Option<i64>,
+    /// When the oldest unread record may leave the stream, milliseconds.
+    pub(crate) leaves_ms: Option<i64>,
     pub(crate) active_shards: usize,
     pub(crate) waiting_shards: usize,
     pub(crate) last_read_ms: Option<i64>,
@@ -174,8 +176,8 @@ impl Board {
             backfill: backfill(&entries, now_ms),
             stream_rows: entries.stream.rows,
             quarantined: entries.quarantined,
-            lag_seconds: entries.stream.lag_ms.map(|lag| lag.max(0) as f64 / 1000.0),
-            headroom_seconds: entries.stream.headroom_ms.map(ms_to_seconds),
+            lag_seconds: entries.stream.watermark_ms.map(|at| (now_ms - at).max(0) as f64 / 1000.0),
+            headroom_seconds: entries.stream.leaves_ms.map(|at| ms_to_seconds(at - now_ms)),
             shards: (entries.stream.active_shards, entries.stream.waiting_shards),
             last_read_ms: entries.stream.last_read_ms,
             last_insert_ms: entries.last_insert_ms,

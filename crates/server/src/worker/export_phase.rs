@@ -24,6 +24,9 @@ use super::retry::Retry;
 /// Longest pause before another export is asked for, milliseconds.
 const EXPORT_RETRY_MAX_MS: u64 = 6 * 60 * 60 * 1000;
 
+/// First pause between two looks at an export, milliseconds.
+const FIRST_POLL_MS: u64 = 300;
+
 /// Backfills one mirror.
 pub(crate) struct Backfill {
     pub(crate) retry: Retry,
@@ -135,6 +138,8 @@ impl Backfill {
             return Some(Err(Error::new(ErrorKind::Permanent, "go on with an export that has no ARN")));
         };
         let mut backoff = self.retry.backoff("describe the export");
+        // Looks often at first: an export takes minutes on AWS but may take seconds elsewhere.
+        let mut poll = self.retry.settings.export_poll_ms.min(FIRST_POLL_MS);
         loop {
             let pause = match self.source.describe_export(&arn).await {
                 Ok(export) => {
@@ -146,7 +151,10 @@ impl Backfill {
                             let kind = ErrorKind::ExportFailed { code: code.clone() };
                             return Some(Err(Error::new(kind, format!("AWS gave the export up: {code}: {message} ({arn})"))));
                         }
-                        ExportStatus::InProgress => self.retry.settings.export_poll_ms,
+                        ExportStatus::InProgress => {
+                            poll = (poll * 3 / 2).min(self.retry.settings.export_poll_ms);
+                            poll
+                        }
                     }
                 }
                 Err(error) => {

@@ -1,5 +1,6 @@
 //! Makes sure that a table can be mirrored, switching on what is off and may be switched on.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use mirror::checks::{self, Refusal};
@@ -29,13 +30,13 @@ pub(crate) async fn prepare(ports: &WorkerPorts, settings: &WorkerSettings, spec
     source.check_bucket().await.map_err(|error| fault("export_bucket", &error))?;
     let mut notes = Vec::new();
     if !table.pitr_enabled {
-        let how = wait_until_accepted(ports, settings, async || source.enable_pitr().await).await;
+        let how = wait_until_accepted(ports, settings, || source.enable_pitr()).await;
         how.map_err(|error| cannot_switch_on(&table, settings, &error))?;
         table = wait_for(ports, settings, source.as_ref(), spec, |table| table.pitr_enabled).await?;
         notes.push(format!("Point-in-Time Recovery (PITR) was off and has been switched on for table {}.", table.name));
     }
     if table.stream.is_none() {
-        let how = wait_until_accepted(ports, settings, async || source.enable_stream().await).await;
+        let how = wait_until_accepted(ports, settings, || source.enable_stream()).await;
         how.map_err(|error| cannot_switch_on(&table, settings, &error))?;
         table = wait_for(ports, settings, source.as_ref(), spec, |table| table.stream.is_some() && table.status == "ACTIVE").await?;
         notes.push(format!(
@@ -102,11 +103,15 @@ fn cannot_switch_on(table: &TableDescription, settings: &WorkerSettings, error: 
     }
 }
 
-async fn wait_until_accepted(
+async fn wait_until_accepted<F, Fut>(
     ports: &WorkerPorts,
     settings: &WorkerSettings,
-    call: impl AsyncFn() -> mirror::error::Result<()>,
-) -> mirror::error::Result<()> {
+    call: F,
+) -> mirror::error::Result<()>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = mirror::error::Result<()>>,
+{
     let deadline = ports.clock.now_ms() + i64::try_from(settings.enable_timeout_ms).unwrap_or(i64::MAX);
     loop {
         match call().await {

@@ -406,24 +406,19 @@ impl StreamFollower {
         Some(())
     }
 
+    /// Times, not spans: a board that nobody writes on any more still tells the truth.
     fn publish(&self) {
-        let now_ms = self.now_ms();
-        let open = || self.tree.iter().filter(|shard| !shard.finished);
-        let watermark_of = |shard: &ShardCheckpoint| self.watermarks.get(&shard.shard_id).copied();
-        let lag_ms = self
-            .readers
-            .keys()
-            .map(|id| self.watermarks.get(id).copied())
-            .collect::<Option<Vec<i64>>>()
-            .and_then(|watermarks| watermarks.into_iter().min())
-            .map(|watermark| now_ms - watermark);
-        let headroom_ms = open()
-            .filter_map(|shard| watermark_of(shard).or(shard.caught_up_at_ms).or_else(|| created_ms(&shard.shard_id)))
-            .min()
-            .map(|since| since + STREAM_RETENTION_MS - now_ms);
+        let open = self.tree.iter().filter(|shard| !shard.finished);
+        let watermarks: Option<Vec<i64>> = self.readers.keys().map(|id| self.watermarks.get(id).copied()).collect();
+        let oldest_unread = open
+            .filter_map(|shard| {
+                let read_until = self.watermarks.get(&shard.shard_id).copied();
+                read_until.or(shard.caught_up_at_ms).or_else(|| created_ms(&shard.shard_id))
+            })
+            .min();
         self.retry.board.stream(|figures| {
-            figures.lag_ms = lag_ms;
-            figures.headroom_ms = headroom_ms;
+            figures.watermark_ms = watermarks.and_then(|all| all.into_iter().min());
+            figures.leaves_ms = oldest_unread.map(|since| since + STREAM_RETENTION_MS);
             figures.active_shards = self.readers.len();
             figures.waiting_shards = self.tree.waiting();
         });
