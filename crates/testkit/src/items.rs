@@ -87,7 +87,9 @@ fn same(attr: &Attr, value: &Value) -> bool {
     match attr {
         Attr::S(text) => value == text,
         // Numbers keep their text: serde_json is built with arbitrary precision.
-        Attr::N(text) => value.is_number() && value.to_string() == *text,
+        Attr::N(text) => value
+            .as_number()
+            .is_some_and(|number| number.as_str() == text),
         Attr::B(bytes) => *value == base64(bytes),
         Attr::Bool(flag) => value == flag,
         Attr::Null => value.is_null(),

@@ -1,4 +1,8 @@
 //! Seeds: everything at once.
+#![expect(
+    clippy::print_stderr,
+    reason = "how much was simulated is worth a line"
+)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -14,10 +18,10 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// `SEED=n` replays one seed; `SEEDS=n` runs seeds 1 to n.
+/// `SEED=n` replays one seed; `SEEDS=n` runs seeds 1 to n, `FROM=n` from n on. `VERBOSE=1` tells of each.
 #[test]
 fn the_mirror_equals_the_table_whatever_happens() {
-    let first = number("SEED").unwrap_or(1);
+    let first = number("SEED").or(number("FROM")).unwrap_or(1);
     let last = number("SEED").unwrap_or_else(|| number("SEEDS").unwrap_or(DEFAULT_SEEDS));
     let (next, began) = (AtomicU64::new(first), Instant::now());
     let threads = std::thread::available_parallelism().map_or(2, |threads| threads.get().min(4));
