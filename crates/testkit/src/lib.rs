@@ -6,6 +6,7 @@
 //! have stopped, [`oracle`] compares what the mirror holds with the table.
 #![forbid(unsafe_code)]
 
+mod draft;
 pub mod exports;
 pub mod items;
 pub mod journal;
