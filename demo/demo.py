@@ -13,6 +13,7 @@ import os
 import pathlib
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -53,7 +54,8 @@ class Demo:
         self.failures = []
 
     def tb(self, *arguments, capture=False, check=True):
-        say("$ tb " + " ".join(f"'{word}'" if " " in word else word for word in arguments)) if not capture else None
+        if not capture:
+            say("$ tb " + shlex.join(arguments))
         done = subprocess.run(
             [self.bin / "tb", *arguments], cwd=PROJECT, env=self.env, check=False, text=True, stdout=subprocess.PIPE if capture else None
         )
@@ -145,7 +147,7 @@ class Demo:
 
     def report_load(self):
         backfill = self.mirror()["backfill"]
-        seconds = max(backfill.get("elapsed_ms", backfill["elapsed_seconds"] * 1000), 1) / 1000
+        seconds = max(backfill["elapsed_seconds"], 0.001)
         rows, size = backfill["items_loaded"], backfill["bytes"]
         say(f"demo: backfill loaded {rows:,} rows, {size / 1e6:.1f} MB compressed, in {seconds:.1f} s: {rows / seconds:,.0f} rows/s, {size / 1e6 / seconds:.1f} MB/s")
         say(f"demo: peak memory: server {self.peak_mb(self.server()['pid'])} MB, engine {self.peak_mb(self.engine_pid())} MB")
@@ -177,7 +179,8 @@ class Demo:
         while (now := time.monotonic() - began) < self.seconds:
             if not split and now > self.seconds * 0.25:
                 split = True
-                say(f"demo: a shard splits: {self.aws.simulator('split', table=TABLE)}")
+                shards = self.aws.simulator("split", table=TABLE)["shards"]
+                say(f"demo: every shard splits in two: {len(shards)} new ones")
             if not killed and now > self.seconds * 0.5:
                 killed = True
                 pid = self.server()["pid"]

@@ -165,7 +165,7 @@ fn show(it: &mut Followed, mirror: &Mirror) {
         it.phase.clone_from(&backfill.phase);
         it.mark = None;
     }
-    let since = text::whole_seconds(backfill.elapsed_seconds);
+    let since = text::whole_seconds(backfill.elapsed_seconds as u64);
     if mirror.state == "retrying" {
         let reason = mirror
             .reason

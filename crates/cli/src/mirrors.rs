@@ -52,7 +52,7 @@ pub(crate) struct Backfill {
     /// Compressed bytes read.
     pub(crate) bytes: u64,
     /// Seconds since the phase began.
-    pub(crate) elapsed_seconds: u64,
+    pub(crate) elapsed_seconds: f64,
     /// Seconds left, if there is something to go by.
     pub(crate) seconds_left: Option<u64>,
 }

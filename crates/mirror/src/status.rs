@@ -47,8 +47,8 @@ pub struct BackfillStatus {
     pub items: (u64, u64),
     /// Compressed bytes read, of all files begun.
     pub bytes: u64,
-    /// Seconds since the present phase began.
-    pub elapsed_seconds: u64,
+    /// Milliseconds since the present phase began, or that it took.
+    pub elapsed_ms: u64,
     /// Seconds left, once there is something to go by.
     pub seconds_left: Option<u64>,
 }

@@ -63,7 +63,7 @@ fn a_manifest_that_lies_about_a_count_fails_the_export_and_a_new_one_is_taken() 
     );
     assert_eq!(equal(&stage), 200);
     assert!(
-        stage.log_text().contains("promised"),
+        stage.log_text().contains("the summary says 200"),
         "the log says what was promised"
     );
     assert_eq!(

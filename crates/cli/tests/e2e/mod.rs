@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
+mod clickhouse;
 mod faults;
 mod flow;
 mod oracle;

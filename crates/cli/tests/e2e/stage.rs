@@ -144,10 +144,8 @@ impl Stage {
             }
         }
         // Commands run in a temporary folder, away from the checkout that `make engine` filled.
-        let library = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../engine/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so");
         command
-            .env("TB_ENGINE_LIBRARY", library)
+            .env("TB_ENGINE_LIBRARY", library())
             .env("TB_LOCAL_STATE", self.state())
             .env("TB_LOCAL_PORT", "0")
             .env("HOME", self.folder.path())
@@ -326,6 +324,12 @@ impl Drop for Stage {
             let _ = server.wait();
         }
     }
+}
+
+/// The engine's library, as `make engine` leaves it.
+pub(crate) fn library() -> PathBuf {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    checkout.join("engine/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so")
 }
 
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/dynamirror";

@@ -127,7 +127,7 @@ fn render(row: &MirrorRow, report: &StatusReport) -> Value {
             "items_loaded": backfill.items.0,
             "items_total": backfill.items.1,
             "bytes": backfill.bytes,
-            "elapsed_seconds": backfill.elapsed_seconds,
+            "elapsed_seconds": backfill.elapsed_ms as f64 / 1000.0,
             "seconds_left": backfill.seconds_left,
         },
         "stream_rows": report.stream_rows,

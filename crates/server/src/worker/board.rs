@@ -219,7 +219,7 @@ fn backfill(entries: &Entries, now_ms: i64) -> BackfillStatus {
         files: (export.files_loaded, export.files_total),
         items: (export.items_loaded, export.items_total),
         bytes: entries.bytes_read.max(export.bytes_loaded),
-        elapsed_seconds: elapsed_ms / 1000,
+        elapsed_ms,
         seconds_left,
     }
 }
