@@ -89,7 +89,12 @@ pub struct StreamPage {
 
 impl StreamPage {
     /// Borrows record `index` as a change with the version its lineage's clock gave it.
-    pub fn change<'a>(&'a self, index: usize, version_ms: i64, aws_region: &'a str) -> ChangeRecord<'a> {
+    pub fn change<'a>(
+        &'a self,
+        index: usize,
+        version_ms: i64,
+        aws_region: &'a str,
+    ) -> ChangeRecord<'a> {
         let record = &self.records[index];
         let bytes = |range: &Range<usize>| &self.buffer[range.clone()];
         ChangeRecord {
@@ -101,7 +106,10 @@ impl StreamPage {
             event_id: &record.event_id,
             sequence_number: record.sequence_number.as_str(),
             aws_region,
-            user_identity: record.user_identity.as_ref().map(|(kind, principal)| (kind.as_str(), principal.as_str())),
+            user_identity: record
+                .user_identity
+                .as_ref()
+                .map(|(kind, principal)| (kind.as_str(), principal.as_str())),
         }
     }
 }

@@ -43,7 +43,9 @@ pub fn table_not_found(table_arn: &str) -> Refusal {
     Refusal {
         code: "table_not_found",
         sentence: "The DynamoDB table was not found.",
-        next_action: format!("Check IMPORT_TABLE_ARN ({table_arn}): region, account and table name must be those of an existing table."),
+        next_action: format!(
+            "Check IMPORT_TABLE_ARN ({table_arn}): region, account and table name must be those of an existing table."
+        ),
     }
 }
 
@@ -90,7 +92,10 @@ pub fn check_table(table: &TableDescription, limits: TableLimits) -> Vec<Refusal
         });
     }
     let capacity = table.write_capacity_units.unwrap_or(0);
-    if let Some(max) = limits.max_write_capacity_units.filter(|max| capacity > *max) {
+    if let Some(max) = limits
+        .max_write_capacity_units
+        .filter(|max| capacity > *max)
+    {
         refusals.push(Refusal {
             code: "table_wcu_exceeds_limit",
             sentence: "The DynamoDB table exceeds the current write-capacity limit.",

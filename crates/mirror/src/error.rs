@@ -51,7 +51,10 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn passes(&self) -> bool {
-        matches!(self, Self::Throttled | Self::Unavailable | Self::PitrUnavailable | Self::DiskFull)
+        matches!(
+            self,
+            Self::Throttled | Self::Unavailable | Self::PitrUnavailable | Self::DiskFull
+        )
     }
 }
 
@@ -72,12 +75,24 @@ pub struct Error {
 impl Error {
     /// An error without a cause below it.
     pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
-        Self { kind, context: context.into(), source: None }
+        Self {
+            kind,
+            context: context.into(),
+            source: None,
+        }
     }
 
     /// An error with its cause.
-    pub fn with_source(kind: ErrorKind, context: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind, context: context.into(), source: Some(source.into()) }
+    pub fn with_source(
+        kind: ErrorKind,
+        context: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind,
+            context: context.into(),
+            source: Some(source.into()),
+        }
     }
 
     /// The whole chain in one line: "context: cause: cause".
@@ -104,7 +119,9 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|error| error as &(dyn StdError + 'static))
+        self.source
+            .as_deref()
+            .map(|error| error as &(dyn StdError + 'static))
     }
 }
 

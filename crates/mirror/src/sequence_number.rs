@@ -11,7 +11,8 @@ impl SequenceNumber {
     /// Takes AWS's text. Leading zeros are kept for AWS but do not count when comparing.
     /// Returns `None` unless the text is 1 to 64 ASCII digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let valid = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        let valid =
+            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
         valid.then(|| Self(text.to_owned()))
     }
 
@@ -30,7 +31,10 @@ impl Ord for SequenceNumber {
         let (a, b) = (self.digits(), other.digits());
         // Texts that differ in leading zeros only are the same position but must not be `Equal` to `Ord`
         // while `!=` to `Eq`; the full text breaks that tie.
-        a.len().cmp(&b.len()).then_with(|| a.cmp(b)).then_with(|| self.0.len().cmp(&other.0.len()))
+        a.len()
+            .cmp(&b.len())
+            .then_with(|| a.cmp(b))
+            .then_with(|| self.0.len().cmp(&other.0.len()))
     }
 }
 

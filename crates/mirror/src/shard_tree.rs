@@ -29,16 +29,25 @@ pub struct ShardTree {
 impl ShardTree {
     /// The tree as it was stored.
     pub fn restore(checkpoints: Vec<ShardCheckpoint>) -> Self {
-        Self { shards: checkpoints.into_iter().map(|shard| (shard.shard_id.clone(), shard)).collect() }
+        Self {
+            shards: checkpoints
+                .into_iter()
+                .map(|shard| (shard.shard_id.clone(), shard))
+                .collect(),
+        }
     }
 
     /// Takes in all pages of a DescribeStream. Known shards are left as they are.
     pub fn observe(&mut self, listed: &[Shard]) -> Discovery {
         let followed_before = !self.shards.is_empty();
         let mut discovery = Discovery::default();
-        for shard in listed.iter().filter(|shard| !self.shards.contains_key(&shard.id)) {
+        for shard in listed
+            .iter()
+            .filter(|shard| !self.shards.contains_key(&shard.id))
+        {
             if let Some(parent) = &shard.parent {
-                let known = self.shards.contains_key(parent) || listed.iter().any(|other| other.id == *parent);
+                let known = self.shards.contains_key(parent)
+                    || listed.iter().any(|other| other.id == *parent);
                 if followed_before && !known {
                     discovery.orphans.push(shard.id.clone());
                 }
@@ -61,12 +70,19 @@ impl ShardTree {
 
     /// Shards that may be read now, each with the clock it has to start from.
     pub fn readable(&self) -> Vec<ShardCheckpoint> {
-        self.shards.values().filter(|shard| !shard.finished && self.parent_done(shard)).map(|shard| self.with_inherited_clock(shard)).collect()
+        self.shards
+            .values()
+            .filter(|shard| !shard.finished && self.parent_done(shard))
+            .map(|shard| self.with_inherited_clock(shard))
+            .collect()
     }
 
     /// Shards that wait for their parent.
     pub fn waiting(&self) -> usize {
-        self.shards.values().filter(|shard| !shard.finished && !self.parent_done(shard)).count()
+        self.shards
+            .values()
+            .filter(|shard| !shard.finished && !self.parent_done(shard))
+            .count()
     }
 
     /// A shard by id.
@@ -82,7 +98,8 @@ impl ShardTree {
     /// Takes in what became durable. The caller has stored it already.
     pub fn commit(&mut self, checkpoints: &[ShardCheckpoint]) {
         for checkpoint in checkpoints {
-            self.shards.insert(checkpoint.shard_id.clone(), checkpoint.clone());
+            self.shards
+                .insert(checkpoint.shard_id.clone(), checkpoint.clone());
         }
     }
 
@@ -97,12 +114,23 @@ impl ShardTree {
     pub fn purge(&mut self, listed: &[Shard], now_ms: i64) -> Vec<String> {
         let old = |shard: &ShardCheckpoint| {
             shard.finished
-                && shard.finished_at_ms.is_some_and(|at| now_ms - at > FINISHED_SHARD_KEPT_MS)
+                && shard
+                    .finished_at_ms
+                    .is_some_and(|at| now_ms - at > FINISHED_SHARD_KEPT_MS)
                 && !listed.iter().any(|other| other.id == shard.shard_id)
         };
         // A child that has not been opened still needs its parent's clock.
-        let needed = |id: &str| self.shards.values().any(|child| !child.finished && child.parent.as_deref() == Some(id));
-        let ids: Vec<String> = self.shards.values().filter(|shard| old(shard) && !needed(&shard.shard_id)).map(|shard| shard.shard_id.clone()).collect();
+        let needed = |id: &str| {
+            self.shards
+                .values()
+                .any(|child| !child.finished && child.parent.as_deref() == Some(id))
+        };
+        let ids: Vec<String> = self
+            .shards
+            .values()
+            .filter(|shard| old(shard) && !needed(&shard.shard_id))
+            .map(|shard| shard.shard_id.clone())
+            .collect();
         for id in &ids {
             self.shards.remove(id);
         }
@@ -118,7 +146,10 @@ impl ShardTree {
     fn with_inherited_clock(&self, shard: &ShardCheckpoint) -> ShardCheckpoint {
         let parent = shard.parent.as_ref().and_then(|id| self.shards.get(id));
         let inherited = parent.map_or(0, |parent| parent.clock_ms);
-        ShardCheckpoint { clock_ms: shard.clock_ms.max(inherited), ..shard.clone() }
+        ShardCheckpoint {
+            clock_ms: shard.clock_ms.max(inherited),
+            ..shard.clone()
+        }
     }
 }
 
@@ -127,7 +158,12 @@ mod tests {
     use super::*;
 
     fn listed(id: &str, parent: Option<&str>) -> Shard {
-        Shard { id: id.to_owned(), parent: parent.map(str::to_owned), starting: None, ending: None }
+        Shard {
+            id: id.to_owned(),
+            parent: parent.map(str::to_owned),
+            starting: None,
+            ending: None,
+        }
     }
 
     fn ids(shards: &[ShardCheckpoint]) -> Vec<&str> {
@@ -136,13 +172,22 @@ mod tests {
 
     fn finish(tree: &mut ShardTree, id: &str, clock_ms: i64, now_ms: i64) {
         let shard = tree.get(id).cloned().expect("the shard is in the tree");
-        tree.commit(&[ShardCheckpoint { clock_ms, finished: true, finished_at_ms: Some(now_ms), ..shard }]);
+        tree.commit(&[ShardCheckpoint {
+            clock_ms,
+            finished: true,
+            finished_at_ms: Some(now_ms),
+            ..shard
+        }]);
     }
 
     #[test]
     fn a_child_waits_for_its_parent_and_starts_from_its_clock() {
         let mut tree = ShardTree::default();
-        tree.observe(&[listed("a", None), listed("b", Some("a")), listed("c", Some("a"))]);
+        tree.observe(&[
+            listed("a", None),
+            listed("b", Some("a")),
+            listed("c", Some("a")),
+        ]);
         assert_eq!(ids(&tree.readable()), ["a"]);
         assert_eq!(tree.waiting(), 2);
         finish(&mut tree, "a", 77, 1);
@@ -178,7 +223,10 @@ mod tests {
         assert!(discovery.new.is_empty());
         assert!(tree.readable().is_empty());
         assert!(tree.purge(&[], FINISHED_SHARD_KEPT_MS).is_empty());
-        assert!(tree.purge(&[listed("a", None)], FINISHED_SHARD_KEPT_MS + 1).is_empty());
+        assert!(
+            tree.purge(&[listed("a", None)], FINISHED_SHARD_KEPT_MS + 1)
+                .is_empty()
+        );
         assert_eq!(tree.purge(&[], FINISHED_SHARD_KEPT_MS + 1), ["a"]);
     }
 

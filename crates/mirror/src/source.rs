@@ -174,7 +174,12 @@ pub trait Source: Send + Sync {
     async fn describe_stream(&self, stream_arn: &str) -> Result<StreamDescription>;
 
     /// A fresh iterator.
-    async fn shard_iterator(&self, stream_arn: &str, shard_id: &str, position: &ShardPosition) -> Result<String>;
+    async fn shard_iterator(
+        &self,
+        stream_arn: &str,
+        shard_id: &str,
+        position: &ShardPosition,
+    ) -> Result<String>;
 
     /// One page.
     async fn get_records(&self, iterator: &str) -> Result<StreamPage>;

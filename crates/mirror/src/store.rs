@@ -47,10 +47,20 @@ pub trait Store: Send + Sync {
     async fn save_export(&self, mirror: &str, export: &ExportProgress) -> Result<()>;
 
     /// Remembers a file whose rows are durable, and the export's new sums, together.
-    async fn commit_file(&self, mirror: &str, file: &FileCheckpoint, export: &ExportProgress) -> Result<()>;
+    async fn commit_file(
+        &self,
+        mirror: &str,
+        file: &FileCheckpoint,
+        export: &ExportProgress,
+    ) -> Result<()>;
 
     /// Remembers how far shards are durable, all together, and `quarantined` more records in quarantine.
-    async fn commit_shards(&self, mirror: &str, shards: &[ShardCheckpoint], quarantined: u64) -> Result<()>;
+    async fn commit_shards(
+        &self,
+        mirror: &str,
+        shards: &[ShardCheckpoint],
+        quarantined: u64,
+    ) -> Result<()>;
 
     /// Forgets shards (finished ones, long after).
     async fn forget_shards(&self, mirror: &str, shard_ids: &[String]) -> Result<()>;

@@ -64,5 +64,11 @@ pub trait Warehouse: Send + Sync {
 
     /// Runs SQL of a user: only SELECT and the like, only in `database`, within `limits`.
     /// `default_format` applies when the SQL names none. ClickHouse's refusals are `Rejected`, with its text.
-    async fn user_query(&self, database: &str, sql: &str, default_format: &str, limits: &QueryLimits) -> Result<QueryAnswer>;
+    async fn user_query(
+        &self,
+        database: &str,
+        sql: &str,
+        default_format: &str,
+        limits: &QueryLimits,
+    ) -> Result<QueryAnswer>;
 }

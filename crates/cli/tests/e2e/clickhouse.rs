@@ -126,7 +126,11 @@ fn an_external_clickhouse_that_is_out_of_reach_for_a_while_misses_nothing() {
     wire.cut.store(true, Ordering::SeqCst);
     churn(&stage, 1, 200);
     let retrying = stage.wait_for_state(&["retrying"]);
-    assert!(retrying["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
+    assert!(
+        retrying["reason"]
+            .as_str()
+            .is_some_and(|reason| !reason.is_empty())
+    );
     stage.kill();
     stage.start();
     churn(&stage, 2, 200);
@@ -155,7 +159,9 @@ impl Drop for SmallDisk {
 
 fn mount(path: &Path, options: &str) -> bool {
     let mut command = Command::new("mount");
-    command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(path);
+    command
+        .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+        .arg(path);
     command.output().is_ok_and(|output| output.status.success())
 }
 

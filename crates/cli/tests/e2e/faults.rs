@@ -15,7 +15,9 @@ fn backfill_through(fault: Fault) -> Stage {
     stage.aws.handle.with(|world| world.faults.add(fault));
     stage.start();
     stage.set_secret();
-    stage.tb(&["build", "--with-connections", "--no-wait"]).success();
+    stage
+        .tb(&["build", "--with-connections", "--no-wait"])
+        .success();
     stage.wait_for_state(&["live"]);
     stage
 }

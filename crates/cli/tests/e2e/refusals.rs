@@ -71,12 +71,11 @@ fn a_refused_role_names_principal_and_external_id_and_then_works() {
     stage.set_secret();
     let said = stage.tb(&["build", "--with-connections"]).failure().all();
     assert!(said.contains("403"), "{said}");
-    let word = said
+    let mut words = said
         .split_whitespace()
         .map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()));
-    let external_id = word
-        .filter(|word| word.len() == 32 && word.bytes().all(|b| b.is_ascii_hexdigit()))
-        .last()
+    let external_id = words
+        .rfind(|word| word.len() == 32 && word.bytes().all(|b| b.is_ascii_hexdigit()))
         .expect("the external id is in the message")
         .to_owned();
     stage.aws.handle.with(|world| {

@@ -261,10 +261,10 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mirror = self.mirror();
-            if let Some(mirror) = &mirror {
-                if states.iter().any(|state| mirror["state"] == *state) {
-                    return mirror.clone();
-                }
+            if let Some(mirror) = &mirror
+                && states.iter().any(|state| mirror["state"] == *state)
+            {
+                return mirror.clone();
             }
             assert!(
                 Instant::now() < deadline,

@@ -1,6 +1,5 @@
 //! Reaching the tables before anything changes: roles, validation, switching on, and the plans that follow.
 
-
 use datafile::{Datasource, Severity};
 use futures::{FutureExt, StreamExt};
 use mirror::plan::{MirrorPlan, build_plan};

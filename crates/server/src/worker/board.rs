@@ -97,7 +97,11 @@ impl Board {
         let text = error.report();
         let mut entries = self.entries();
         entries.last_error = Some((text.clone(), now_ms));
-        let problem = Problem { text, next_action: next_action(&error.kind).to_owned(), needs_a_person: !error.kind.passes() };
+        let problem = Problem {
+            text,
+            next_action: next_action(&error.kind).to_owned(),
+            needs_a_person: !error.kind.passes(),
+        };
         entries.problems.insert(topic, problem);
     }
 
@@ -141,13 +145,20 @@ impl Board {
     /// The time of the export, once AWS has said it, unless the export failed.
     pub(crate) fn export_time_ms(&self) -> Option<i64> {
         let entries = self.entries();
-        entries.export.export_time_ms.filter(|_| entries.export.phase != ExportPhase::Failed)
+        entries
+            .export
+            .export_time_ms
+            .filter(|_| entries.export.phase != ExportPhase::Failed)
     }
 
     /// The board as a report.
     pub(crate) fn report(&self, now_ms: i64) -> StatusReport {
         let entries = self.entries();
-        let worst = entries.problems.values().find(|problem| problem.needs_a_person).or_else(|| entries.problems.values().next());
+        let worst = entries
+            .problems
+            .values()
+            .find(|problem| problem.needs_a_person)
+            .or_else(|| entries.problems.values().next());
         let state = if entries.stopped {
             MirrorState::Stopped
         } else if worst.is_some_and(|problem| problem.needs_a_person) {
@@ -164,7 +175,10 @@ impl Board {
             MirrorState::Backfilling
         };
         let (reason, next) = match (worst, &entries.gap) {
-            (Some(problem), _) => (Some(problem.text.clone()), Some(problem.next_action.clone())),
+            (Some(problem), _) => (
+                Some(problem.text.clone()),
+                Some(problem.next_action.clone()),
+            ),
             (None, Some(gap)) => (Some(gap.clone()), Some(GAP_ACTION.to_owned())),
             (None, None) => (None, None),
         };
@@ -176,8 +190,14 @@ impl Board {
             backfill: backfill(&entries, now_ms),
             stream_rows: entries.stream.rows,
             quarantined: entries.quarantined,
-            lag_seconds: entries.stream.watermark_ms.map(|at| (now_ms - at).max(0) as f64 / 1000.0),
-            headroom_seconds: entries.stream.leaves_ms.map(|at| ms_to_seconds(at - now_ms)),
+            lag_seconds: entries
+                .stream
+                .watermark_ms
+                .map(|at| (now_ms - at).max(0) as f64 / 1000.0),
+            headroom_seconds: entries
+                .stream
+                .leaves_ms
+                .map(|at| ms_to_seconds(at - now_ms)),
             shards: (entries.stream.active_shards, entries.stream.waiting_shards),
             last_read_ms: entries.stream.last_read_ms,
             last_insert_ms: entries.last_insert_ms,
@@ -212,7 +232,8 @@ fn backfill(entries: &Entries, now_ms: i64) -> BackfillStatus {
     let until = export.loaded_at_ms.unwrap_or(now_ms);
     let elapsed_ms = since.map_or(0, |since| u64::try_from(until - since).unwrap_or(0));
     let left = export.items_total.saturating_sub(export.items_loaded);
-    let seconds_left = (export.phase == ExportPhase::Loading && export.items_loaded > 0).then(|| elapsed_ms * left / export.items_loaded / 1000);
+    let seconds_left = (export.phase == ExportPhase::Loading && export.items_loaded > 0)
+        .then(|| elapsed_ms * left / export.items_loaded / 1000);
     BackfillStatus {
         phase: phase.to_owned(),
         export_arn: export.arn.clone(),
@@ -227,21 +248,41 @@ fn backfill(entries: &Entries, now_ms: i64) -> BackfillStatus {
 /// What a person should do about a kind of failure.
 pub(crate) fn next_action(kind: &ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Throttled => "nothing: AWS asks us to slow down, and the mirror goes on by itself",
+        ErrorKind::Throttled => {
+            "nothing: AWS asks us to slow down, and the mirror goes on by itself"
+        }
         ErrorKind::Unavailable => "nothing for now: it is tried again until it works",
-        ErrorKind::RoleRefused => "check the role's trust policy (principal and external id); the mirror goes on by itself once AWS accepts",
-        ErrorKind::CredentialsMissing => "give the server AWS credentials: tb local restart --use-aws-creds",
-        ErrorKind::AccessDenied => "add the action and resource named above to the role's access policy; the mirror goes on by itself",
-        ErrorKind::TableNotFound => "check IMPORT_TABLE_ARN, or remove the data source if the table is gone for good",
-        ErrorKind::Bucket => "create the bucket in the connection's region or correct IMPORT_EXPORT_BUCKET; the mirror goes on by itself",
-        ErrorKind::PitrUnavailable => "nothing for now: point-in-time recovery takes minutes to become ready on a new table",
+        ErrorKind::RoleRefused => {
+            "check the role's trust policy (principal and external id); the mirror goes on by itself once AWS accepts"
+        }
+        ErrorKind::CredentialsMissing => {
+            "give the server AWS credentials: tb local restart --use-aws-creds"
+        }
+        ErrorKind::AccessDenied => {
+            "add the action and resource named above to the role's access policy; the mirror goes on by itself"
+        }
+        ErrorKind::TableNotFound => {
+            "check IMPORT_TABLE_ARN, or remove the data source if the table is gone for good"
+        }
+        ErrorKind::Bucket => {
+            "create the bucket in the connection's region or correct IMPORT_EXPORT_BUCKET; the mirror goes on by itself"
+        }
+        ErrorKind::PitrUnavailable => {
+            "nothing for now: point-in-time recovery takes minutes to become ready on a new table"
+        }
         ErrorKind::ExportFailed { .. } => {
             "correct what AWS names (the role needs s3:PutObject, and s3:AbortMultipartUpload and s3:PutObjectAcl by AWS's guide); \
              a new export is asked for by itself, or at once with tb datasource stop NAME and tb datasource start NAME"
         }
-        ErrorKind::DiskFull => "free disk space where ClickHouse keeps its data; the mirror goes on by itself",
-        ErrorKind::Corrupt => "the bytes are not what AWS promised; it is tried again, and if it stays report it with the text above",
-        ErrorKind::IteratorExpired | ErrorKind::TrimmedData | ErrorKind::ShardNotFound => "nothing: the shard is looked up again",
+        ErrorKind::DiskFull => {
+            "free disk space where ClickHouse keeps its data; the mirror goes on by itself"
+        }
+        ErrorKind::Corrupt => {
+            "the bytes are not what AWS promised; it is tried again, and if it stays report it with the text above"
+        }
+        ErrorKind::IteratorExpired | ErrorKind::TrimmedData | ErrorKind::ShardNotFound => {
+            "nothing: the shard is looked up again"
+        }
         ErrorKind::ExportConflict | ErrorKind::Rejected { .. } | ErrorKind::Permanent => {
             "see the reason; it is tried again slowly, and tb local logs has the details"
         }

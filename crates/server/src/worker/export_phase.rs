@@ -50,7 +50,9 @@ impl Backfill {
                 Ok(()) => return Some(()),
                 Err(error) => {
                     warn!(mirror = %self.retry.mirror, error = %error.report(), attempt = self.progress.attempt, "the backfill failed");
-                    self.retry.board.problem(Topic::Export, &error, self.now_ms());
+                    self.retry
+                        .board
+                        .problem(Topic::Export, &error, self.now_ms());
                     self.progress.phase = ExportPhase::Failed;
                     self.save().await?;
                     self.retry.pause(pause_ms).await?;
@@ -96,7 +98,11 @@ impl Backfill {
     async fn save(&self) -> Option<()> {
         self.retry.board.export(&self.progress);
         let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-        self.retry.until_done(Topic::Progress, "store the export", || store.save_export(mirror, &self.progress)).await
+        self.retry
+            .until_done(Topic::Progress, "store the export", || {
+                store.save_export(mirror, &self.progress)
+            })
+            .await
     }
 
     /// Asks for the export, once the stream is surely older than the export's fuzzy minute.
@@ -105,7 +111,9 @@ impl Backfill {
             let wait_ms = began_ms + EXPORT_AFTER_STREAM_ENABLED_MS - self.now_ms();
             if wait_ms > 0 {
                 info!(mirror = %self.retry.mirror, wait_ms, "the stream is young: waiting before the export");
-                self.retry.pause(u64::try_from(wait_ms).unwrap_or(0)).await?;
+                self.retry
+                    .pause(u64::try_from(wait_ms).unwrap_or(0))
+                    .await?;
             }
         }
         let request = export_request(&self.spec, self.progress.attempt);
@@ -114,11 +122,19 @@ impl Backfill {
             match self.source.start_export(&request).await {
                 Ok(export) => break export,
                 // A conflict stays for eight hours, a missing bucket fails a fresh attempt too: try as a new one, later.
-                Err(error) if matches!(error.kind, ErrorKind::ExportConflict) => return Some(Err(error)),
+                Err(error) if matches!(error.kind, ErrorKind::ExportConflict) => {
+                    return Some(Err(error));
+                }
                 Err(error) => {
                     warn!(mirror = %self.retry.mirror, error = %error.report(), "could not ask for an export, trying again");
-                    self.retry.board.problem(Topic::Export, &error, self.now_ms());
-                    let pause = if error.kind.passes() { backoff.next_ms() } else { backoff.slowest_ms() };
+                    self.retry
+                        .board
+                        .problem(Topic::Export, &error, self.now_ms());
+                    let pause = if error.kind.passes() {
+                        backoff.next_ms()
+                    } else {
+                        backoff.slowest_ms()
+                    };
                     self.retry.pause(pause).await?;
                 }
             }
@@ -135,7 +151,10 @@ impl Backfill {
 
     async fn wait_until_completed(&mut self) -> Option<Result<ExportDescription>> {
         let Some(arn) = self.progress.arn.clone() else {
-            return Some(Err(Error::new(ErrorKind::Permanent, "go on with an export that has no ARN")));
+            return Some(Err(Error::new(
+                ErrorKind::Permanent,
+                "go on with an export that has no ARN",
+            )));
         };
         let mut backoff = self.retry.backoff("describe the export");
         // Looks often at first: an export takes minutes on AWS but may take seconds elsewhere.
@@ -144,12 +163,16 @@ impl Backfill {
             let pause = match self.source.describe_export(&arn).await {
                 Ok(export) => {
                     self.retry.board.solved(Topic::Export);
-                    self.progress.export_time_ms = export.export_time_ms.or(self.progress.export_time_ms);
+                    self.progress.export_time_ms =
+                        export.export_time_ms.or(self.progress.export_time_ms);
                     match &export.status {
                         ExportStatus::Completed => return Some(Ok(export)),
                         ExportStatus::Failed { code, message } => {
                             let kind = ErrorKind::ExportFailed { code: code.clone() };
-                            return Some(Err(Error::new(kind, format!("AWS gave the export up: {code}: {message} ({arn})"))));
+                            return Some(Err(Error::new(
+                                kind,
+                                format!("AWS gave the export up: {code}: {message} ({arn})"),
+                            )));
                         }
                         ExportStatus::InProgress => {
                             poll = (poll * 3 / 2).min(self.retry.settings.export_poll_ms);
@@ -159,8 +182,14 @@ impl Backfill {
                 }
                 Err(error) => {
                     warn!(mirror = %self.retry.mirror, error = %error.report(), "could not describe the export, trying again");
-                    self.retry.board.problem(Topic::Export, &error, self.now_ms());
-                    if error.kind.passes() { backoff.next_ms() } else { backoff.slowest_ms() }
+                    self.retry
+                        .board
+                        .problem(Topic::Export, &error, self.now_ms());
+                    if error.kind.passes() {
+                        backoff.next_ms()
+                    } else {
+                        backoff.slowest_ms()
+                    }
                 }
             };
             self.retry.pause(pause).await?;
@@ -174,15 +203,27 @@ impl Backfill {
         };
         // A manifest is read from a bucket and might say anything; the export cannot be of a later time than
         // AWS's own answer.
-        let export_time_ms = self.progress.export_time_ms.map_or(manifest.export_time_ms, |time| time.min(manifest.export_time_ms));
+        let export_time_ms = self
+            .progress
+            .export_time_ms
+            .map_or(manifest.export_time_ms, |time| {
+                time.min(manifest.export_time_ms)
+            });
         self.progress.phase = ExportPhase::Loading;
         self.progress.export_time_ms = Some(export_time_ms);
         self.progress.files_total = manifest.files.len() as u64;
         self.progress.items_total = manifest.item_count;
-        self.progress.load_started_at_ms.get_or_insert(self.now_ms());
+        self.progress
+            .load_started_at_ms
+            .get_or_insert(self.now_ms());
         self.save().await?;
         let done: HashSet<&str> = self.files.iter().map(|file| file.key.as_str()).collect();
-        let left: Vec<_> = manifest.files.iter().filter(|file| !done.contains(file.key.as_str())).cloned().collect();
+        let left: Vec<_> = manifest
+            .files
+            .iter()
+            .filter(|file| !done.contains(file.key.as_str()))
+            .cloned()
+            .collect();
         let context = LoadContext {
             retry: self.retry.clone(),
             spec: Arc::clone(&self.spec),
@@ -195,7 +236,10 @@ impl Backfill {
         };
         self.progress = progress;
         if self.progress.items_loaded != manifest.item_count {
-            let text = format!("load the export: {} items in its files, {} promised by its manifest", self.progress.items_loaded, manifest.item_count);
+            let text = format!(
+                "load the export: {} items in its files, {} promised by its manifest",
+                self.progress.items_loaded, manifest.item_count
+            );
             return Some(Err(Error::new(ErrorKind::Corrupt, text)));
         }
         self.progress.phase = ExportPhase::Loaded;
@@ -221,9 +265,15 @@ impl Backfill {
                         }
                     }
                     warn!(mirror = %self.retry.mirror, error = %error.report(), "could not read the manifest, trying again");
-                    self.retry.board.problem(Topic::Export, &error, self.now_ms());
+                    self.retry
+                        .board
+                        .problem(Topic::Export, &error, self.now_ms());
                     let slow = !error.kind.passes() && error.kind != ErrorKind::Corrupt;
-                    let pause = if slow { backoff.slowest_ms() } else { backoff.next_ms() };
+                    let pause = if slow {
+                        backoff.slowest_ms()
+                    } else {
+                        backoff.next_ms()
+                    };
                     self.retry.pause(pause).await?;
                 }
             }
@@ -234,6 +284,13 @@ impl Backfill {
 /// The request of one attempt: the same after every crash.
 fn export_request(spec: &MirrorSpec, attempt: u32) -> ExportRequest {
     let digest = Sha256::digest(format!("{}:{attempt}", spec.id));
-    let client_token = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    ExportRequest { client_token, s3_prefix: spec.s3_prefix.clone() }
+    let client_token = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    ExportRequest {
+        client_token,
+        s3_prefix: spec.s3_prefix.clone(),
+    }
 }

@@ -49,7 +49,11 @@ struct Block {
 }
 
 /// Loads `files`; returns the progress with all of them counted in.
-pub(crate) async fn load_files(context: LoadContext, files: Vec<ExportFile>, progress: ExportProgress) -> Option<Result<ExportProgress>> {
+pub(crate) async fn load_files(
+    context: LoadContext,
+    files: Vec<ExportFile>,
+    progress: ExportProgress,
+) -> Option<Result<ExportProgress>> {
     let inserts = Arc::new(AtomicU64::new(0));
     let progress = Arc::new(Mutex::new(progress));
     let parallelism = context.retry.settings.load_parallelism.max(1);
@@ -59,8 +63,10 @@ pub(crate) async fn load_files(context: LoadContext, files: Vec<ExportFile>, pro
     let outcome = loop {
         while running.len() < parallelism {
             let Some(file) = waiting.next() else { break };
-            let (context, progress, inserts) = (context.clone(), Arc::clone(&progress), Arc::clone(&inserts));
-            running.push(async move { load_until_done(&context, &file, &progress, &inserts).await });
+            let (context, progress, inserts) =
+                (context.clone(), Arc::clone(&progress), Arc::clone(&inserts));
+            running
+                .push(async move { load_until_done(&context, &file, &progress, &inserts).await });
         }
         match running.next().await {
             None => break Some(Ok(())),
@@ -78,13 +84,24 @@ pub(crate) async fn load_files(context: LoadContext, files: Vec<ExportFile>, pro
 
 /// Advice to ClickHouse: whether it is taken changes speed only.
 async fn hold_merges(context: &LoadContext, hold: bool) {
-    if let Err(error) = context.retry.ports.sink.hold_merges(&context.spec.plan, hold).await {
+    if let Err(error) = context
+        .retry
+        .ports
+        .sink
+        .hold_merges(&context.spec.plan, hold)
+        .await
+    {
         warn!(mirror = %context.retry.mirror, error = %error.report(), hold, "could not hold or release merges");
     }
 }
 
 /// Loads one file; tries again for ever, but for bytes that stay wrong.
-async fn load_until_done(context: &LoadContext, file: &ExportFile, progress: &Mutex<ExportProgress>, inserts: &AtomicU64) -> Option<Result<()>> {
+async fn load_until_done(
+    context: &LoadContext,
+    file: &ExportFile,
+    progress: &Mutex<ExportProgress>,
+    inserts: &AtomicU64,
+) -> Option<Result<()>> {
     let mut backoff = context.retry.backoff(&file.key);
     let mut corrupt_left = CORRUPT_TRIES;
     loop {
@@ -102,15 +119,26 @@ async fn load_until_done(context: &LoadContext, file: &ExportFile, progress: &Mu
             }
         }
         warn!(mirror = %context.retry.mirror, file = %file.key, error = %error.report(), "could not load a file, trying again");
-        context.retry.board.problem(Topic::Export, &error, context.retry.ports.clock.now_ms());
+        context
+            .retry
+            .board
+            .problem(Topic::Export, &error, context.retry.ports.clock.now_ms());
         let slow = !error.kind.passes() && error.kind != ErrorKind::Corrupt;
-        let pause = if slow { backoff.slowest_ms() } else { backoff.next_ms() };
+        let pause = if slow {
+            backoff.slowest_ms()
+        } else {
+            backoff.next_ms()
+        };
         context.retry.pause(pause).await?;
     }
 }
 
 /// The file's rows are durable: remembers that, and the sums, together.
-async fn commit(context: &LoadContext, file: FileCheckpoint, progress: &Mutex<ExportProgress>) -> Option<()> {
+async fn commit(
+    context: &LoadContext,
+    file: FileCheckpoint,
+    progress: &Mutex<ExportProgress>,
+) -> Option<()> {
     let retry = &context.retry;
     let mut progress = progress.lock().await;
     let mut next = progress.clone();
@@ -118,7 +146,11 @@ async fn commit(context: &LoadContext, file: FileCheckpoint, progress: &Mutex<Ex
     next.items_loaded += file.items;
     next.bytes_loaded += file.bytes;
     let (store, mirror) = (&retry.ports.store, &retry.mirror);
-    retry.until_done(Topic::Progress, "store a loaded file", || store.commit_file(mirror, &file, &next)).await?;
+    retry
+        .until_done(Topic::Progress, "store a loaded file", || {
+            store.commit_file(mirror, &file, &next)
+        })
+        .await?;
     info!(mirror = %retry.mirror, file = %file.key, rows = file.items, bytes = file.bytes, "file loaded");
     retry.board.solved(Topic::Export);
     retry.board.add_quarantined(file.quarantined);
@@ -127,7 +159,11 @@ async fn commit(context: &LoadContext, file: FileCheckpoint, progress: &Mutex<Ex
     Some(())
 }
 
-async fn load(context: &LoadContext, file: &ExportFile, inserts: &AtomicU64) -> Option<Result<FileCheckpoint>> {
+async fn load(
+    context: &LoadContext,
+    file: &ExportFile,
+    inserts: &AtomicU64,
+) -> Option<Result<FileCheckpoint>> {
     let reader = match context.source.open_file(file).await {
         Ok(reader) => reader,
         Err(error) => return Some(Err(error)),
@@ -145,13 +181,27 @@ async fn load(context: &LoadContext, file: &ExportFile, inserts: &AtomicU64) -> 
     let items = match converting.await {
         Ok(Ok(items)) => items,
         Ok(Err(error)) => return Some(Err(error)),
-        Err(error) => return Some(Err(Error::with_source(ErrorKind::Unavailable, format!("convert {}", file.key), error))),
+        Err(error) => {
+            return Some(Err(Error::with_source(
+                ErrorKind::Unavailable,
+                format!("convert {}", file.key),
+                error,
+            )));
+        }
     };
     if items != file.item_count {
-        let text = format!("load {}: {items} lines in the file, {} promised by the manifest", file.key, file.item_count);
+        let text = format!(
+            "load {}: {items} lines in the file, {} promised by the manifest",
+            file.key, file.item_count
+        );
         return Some(Err(Error::new(ErrorKind::Corrupt, text)));
     }
-    Some(Ok(FileCheckpoint { key: file.key.clone(), items, bytes, quarantined }))
+    Some(Ok(FileCheckpoint {
+        key: file.key.clone(),
+        items,
+        bytes,
+        quarantined,
+    }))
 }
 
 async fn insert(context: &LoadContext, block: &Block, inserts: &AtomicU64) -> Option<()> {
@@ -159,10 +209,18 @@ async fn insert(context: &LoadContext, block: &Block, inserts: &AtomicU64) -> Op
     let sink = &retry.ports.sink;
     if !block.quarantined.is_empty() {
         warn!(mirror = %retry.mirror, rows = block.quarantined.len(), "items could not be converted and go to quarantine");
-        retry.until_done(Topic::ClickHouse, "write to the quarantine", || sink.quarantine(plan, &block.quarantined)).await?;
+        retry
+            .until_done(Topic::ClickHouse, "write to the quarantine", || {
+                sink.quarantine(plan, &block.quarantined)
+            })
+            .await?;
     }
     // Keys are unique in an export, so the order of its rows is free.
-    retry.until_done(Topic::ClickHouse, "insert items", || sink.insert(plan, &block.rows, RowOrder::Free)).await?;
+    retry
+        .until_done(Topic::ClickHouse, "insert items", || {
+            sink.insert(plan, &block.rows, RowOrder::Free)
+        })
+        .await?;
     retry.board.inserted(retry.ports.clock.now_ms());
     if inserts.fetch_add(1, Ordering::Relaxed) + 1 == INSERTS_WITHOUT_MERGES {
         hold_merges(context, false).await;
@@ -185,7 +243,10 @@ impl Conversion {
         let spec = Arc::clone(&context.spec);
         Self {
             projection: Projection::new(&spec.plan),
-            block: Block { rows: spec.plan.new_batch(), quarantined: Vec::new() },
+            block: Block {
+                rows: spec.plan.new_batch(),
+                quarantined: Vec::new(),
+            },
             spec,
             key: file.key.clone(),
             version_ms: context.version_ms,
@@ -194,14 +255,23 @@ impl Conversion {
     }
 
     /// Returns the number of lines. Stops early, without an error, when nobody takes blocks any more.
-    fn run(mut self, mut reader: Box<dyn ExportFileReader>, blocks: &mpsc::Sender<Block>) -> Result<u64> {
+    fn run(
+        mut self,
+        mut reader: Box<dyn ExportFileReader>,
+        blocks: &mpsc::Sender<Block>,
+    ) -> Result<u64> {
         let mut lines = Vec::with_capacity(LINES_BYTES + LINES_BYTES / 4);
         while reader.next_lines(&mut lines, LINES_BYTES)? {
-            for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            for line in lines
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+            {
                 self.take(line);
             }
             let rows = &self.block.rows;
-            if (rows.rows >= BACKFILL_BATCH_ROWS || rows.bytes() >= BACKFILL_BATCH_BYTES) && !self.hand_over(blocks) {
+            if (rows.rows >= BACKFILL_BATCH_ROWS || rows.bytes() >= BACKFILL_BATCH_BYTES)
+                && !self.hand_over(blocks)
+            {
                 return Ok(self.lines);
             }
         }
@@ -210,14 +280,24 @@ impl Conversion {
     }
 
     fn hand_over(&mut self, blocks: &mpsc::Sender<Block>) -> bool {
-        let empty = Block { rows: self.spec.plan.new_batch(), quarantined: Vec::new() };
-        blocks.blocking_send(std::mem::replace(&mut self.block, empty)).is_ok()
+        let empty = Block {
+            rows: self.spec.plan.new_batch(),
+            quarantined: Vec::new(),
+        };
+        blocks
+            .blocking_send(std::mem::replace(&mut self.block, empty))
+            .is_ok()
     }
 
     fn take(&mut self, line: &[u8]) {
         self.lines += 1;
         let region = &self.spec.source.region;
-        let projected = self.projection.project_export_line(line, self.version_ms, region, &mut self.block.rows);
+        let projected = self.projection.project_export_line(
+            line,
+            self.version_ms,
+            region,
+            &mut self.block.rows,
+        );
         if let Err(error) = projected {
             self.block.quarantined.push(QuarantinedRecord {
                 origin: self.key.clone(),

@@ -11,11 +11,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::MirrorSpec;
 use super::board::Topic;
 use super::export_phase::Backfill;
 use super::retry::Retry;
 use super::stream_phase::{StreamEnd, StreamFollower};
-use super::MirrorSpec;
 
 /// Runs one mirror until it is cancelled.
 pub(crate) struct MirrorWorker {
@@ -37,8 +37,18 @@ impl MirrorWorker {
 
     async fn live(&self, backfills: &mut JoinSet<Option<()>>) -> Option<()> {
         let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-        let progress = self.retry.until_done(Topic::Progress, "load the mirror's progress", || store.load(mirror)).await?;
-        self.retry.board.export(progress.export.as_ref().unwrap_or(&ExportProgress::waiting(1)));
+        let progress = self
+            .retry
+            .until_done(Topic::Progress, "load the mirror's progress", || {
+                store.load(mirror)
+            })
+            .await?;
+        self.retry.board.export(
+            progress
+                .export
+                .as_ref()
+                .unwrap_or(&ExportProgress::waiting(1)),
+        );
         self.retry.board.quarantined(progress.quarantined);
         if let Some(gap) = &progress.gap {
             self.retry.board.gap(gap);
@@ -50,17 +60,30 @@ impl MirrorWorker {
         let mut backfill = Some((progress.export, progress.files));
         loop {
             // 1. Pin the stream before the export is asked for: every change after the export is in these shards.
-            let mut follower = StreamFollower::new(self.retry.clone(), Arc::clone(&self.spec), Arc::clone(&source), stream_arn.clone(), std::mem::take(&mut shards));
+            let mut follower = StreamFollower::new(
+                self.retry.clone(),
+                Arc::clone(&self.spec),
+                Arc::clone(&source),
+                stream_arn.clone(),
+                std::mem::take(&mut shards),
+            );
             follower.pin().await?;
             self.retry.board.started();
             // 2. Backfill beside it, in a task of its own: an export can take longer than the stream remembers.
             if let Some((export, files)) = backfill.take() {
-                backfills.spawn(self.backfill(Arc::clone(&source), &stream_arn, export, files).run());
+                backfills.spawn(
+                    self.backfill(Arc::clone(&source), &stream_arn, export, files)
+                        .run(),
+                );
             }
             // 3. Follow until stopped, or until this stream has nothing more to say.
             match follower.run().await {
                 StreamEnd::Cancelled => return None,
-                StreamEnd::Drained => stream_arn = self.next_stream(source.as_ref(), &identity.table_id, &stream_arn).await?,
+                StreamEnd::Drained => {
+                    stream_arn = self
+                        .next_stream(source.as_ref(), &identity.table_id, &stream_arn)
+                        .await?
+                }
             }
         }
     }
@@ -92,7 +115,9 @@ impl MirrorWorker {
     fn enabled_ms(&self, asked_ms: i64) -> i64 {
         let longest_ms = i64::try_from(self.retry.settings.enable_timeout_ms).unwrap_or(i64::MAX);
         let now_ms = self.retry.ports.clock.now_ms();
-        now_ms.min(asked_ms.saturating_add(longest_ms)).max(asked_ms)
+        now_ms
+            .min(asked_ms.saturating_add(longest_ms))
+            .max(asked_ms)
     }
 
     async fn connect(&self) -> Option<Arc<dyn Source>> {
@@ -101,16 +126,28 @@ impl MirrorWorker {
             .until_done(Topic::Table, "assume the role", || async move {
                 match sources {
                     Some(sources) => sources.connect(&self.spec.source).await,
-                    None => Err(Error::new(ErrorKind::CredentialsMissing, "reach DynamoDB: the server has no AWS credentials")),
+                    None => Err(Error::new(
+                        ErrorKind::CredentialsMissing,
+                        "reach DynamoDB: the server has no AWS credentials",
+                    )),
                 }
             })
             .await
     }
 
     /// Describes the table until it can be mirrored, and compares it with what was remembered.
-    async fn identify(&self, source: &dyn Source, progress: &MirrorProgress) -> Option<TableIdentity> {
+    async fn identify(
+        &self,
+        source: &dyn Source,
+        progress: &MirrorProgress,
+    ) -> Option<TableIdentity> {
         loop {
-            let table = self.retry.until_done(Topic::Table, "describe the table", || source.describe_table()).await?;
+            let table = self
+                .retry
+                .until_done(Topic::Table, "describe the table", || {
+                    source.describe_table()
+                })
+                .await?;
             match identity_of(&table, progress.identity.as_ref()) {
                 Ok(identity) => {
                     if progress.identity.as_ref() != Some(&identity) {
@@ -125,32 +162,67 @@ impl MirrorWorker {
 
     async fn save_identity(&self, identity: &TableIdentity) -> Option<()> {
         let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-        self.retry.until_done(Topic::Progress, "store the table's identity", || store.save_identity(mirror, identity)).await
+        self.retry
+            .until_done(Topic::Progress, "store the table's identity", || {
+                store.save_identity(mirror, identity)
+            })
+            .await
     }
 
     async fn refused(&self, error: &Error) -> Option<()> {
         warn!(mirror = %self.retry.mirror, error = %error.report(), "the table cannot be mirrored as it is");
-        self.retry.board.problem(Topic::Table, error, self.retry.ports.clock.now_ms());
+        self.retry
+            .board
+            .problem(Topic::Table, error, self.retry.ports.clock.now_ms());
         self.retry.pause(self.retry.settings.retry_max_ms).await
     }
 
     /// The followed stream was switched off and is drained: waits for its successor. What was written in
     /// between is in neither, so this is a gap.
-    async fn next_stream(&self, source: &dyn Source, table_id: &str, drained_arn: &str) -> Option<String> {
+    async fn next_stream(
+        &self,
+        source: &dyn Source,
+        table_id: &str,
+        drained_arn: &str,
+    ) -> Option<String> {
         loop {
-            let table = self.retry.until_done(Topic::Table, "describe the table", || source.describe_table()).await?;
-            let remembered = TableIdentity { table_id: table_id.to_owned(), stream_arn: String::new() };
+            let table = self
+                .retry
+                .until_done(Topic::Table, "describe the table", || {
+                    source.describe_table()
+                })
+                .await?;
+            let remembered = TableIdentity {
+                table_id: table_id.to_owned(),
+                stream_arn: String::new(),
+            };
             match identity_of(&table, Some(&remembered)) {
-                Ok(_) if table.stream.as_ref().is_some_and(|stream| stream.arn != drained_arn) => {
+                Ok(_)
+                    if table
+                        .stream
+                        .as_ref()
+                        .is_some_and(|stream| stream.arn != drained_arn) =>
+                {
                     let Some(stream) = table.stream else { continue };
                     let gap = "gap: the stream was switched off and on again; changes made in between are in neither stream";
                     let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-                    self.retry.until_done(Topic::Progress, "store the gap", || store.save_gap(mirror, gap)).await?;
+                    self.retry
+                        .until_done(Topic::Progress, "store the gap", || {
+                            store.save_gap(mirror, gap)
+                        })
+                        .await?;
                     self.retry.board.gap(gap);
-                    self.save_identity(&TableIdentity { table_id: table_id.to_owned(), stream_arn: stream.arn.clone() }).await?;
+                    self.save_identity(&TableIdentity {
+                        table_id: table_id.to_owned(),
+                        stream_arn: stream.arn.clone(),
+                    })
+                    .await?;
                     return Some(stream.arn);
                 }
-                Ok(_) => self.refused(&Error::new(ErrorKind::Permanent, STREAM_OFF)).await?,
+                Ok(_) => {
+                    self.refused(&Error::new(ErrorKind::Permanent, STREAM_OFF))
+                        .await?
+                }
                 Err(error) => self.refused(&error).await?,
             }
         }
@@ -161,8 +233,12 @@ const STREAM_OFF: &str = "DynamoDB Streams must be enabled. The stream was switc
      Changes made meanwhile will need a new backfill";
 
 /// What to remember of a table; an error if it is another table now, or has no stream to follow.
-fn identity_of(table: &TableDescription, remembered: Option<&TableIdentity>) -> mirror::error::Result<TableIdentity> {
-    if let Some(remembered) = remembered.filter(|remembered| remembered.table_id != table.table_id) {
+fn identity_of(
+    table: &TableDescription,
+    remembered: Option<&TableIdentity>,
+) -> mirror::error::Result<TableIdentity> {
+    if let Some(remembered) = remembered.filter(|remembered| remembered.table_id != table.table_id)
+    {
         let text = format!(
             "table {} was deleted and created again (its id was {}, now it is {}): the rows here belong to another table. Run: tb build --with-connections --allow-destructive-operations",
             table.name, remembered.table_id, table.table_id
@@ -172,15 +248,25 @@ fn identity_of(table: &TableDescription, remembered: Option<&TableIdentity>) -> 
     match (remembered, &table.stream) {
         // The followed stream goes on being followed even if it was replaced: it is read to its end first.
         (Some(remembered), _) => Ok(remembered.clone()),
-        (None, Some(stream)) => Ok(TableIdentity { table_id: table.table_id.clone(), stream_arn: stream.arn.clone() }),
-        (None, None) => Err(Error::new(ErrorKind::Permanent, "DynamoDB Streams must be enabled. Switch it on with NEW_AND_OLD_IMAGES")),
+        (None, Some(stream)) => Ok(TableIdentity {
+            table_id: table.table_id.clone(),
+            stream_arn: stream.arn.clone(),
+        }),
+        (None, None) => Err(Error::new(
+            ErrorKind::Permanent,
+            "DynamoDB Streams must be enabled. Switch it on with NEW_AND_OLD_IMAGES",
+        )),
     }
 }
 
 /// When a stream was asked for, milliseconds: its ARN ends with the time, `.../stream/2015-05-11T21:21:33.291`.
 fn stream_began_ms(stream_arn: &str) -> Option<i64> {
     let label = stream_arn.rsplit_once("/stream/")?.1;
-    let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]");
-    let began = time::PrimitiveDateTime::parse(label, format).ok()?.assume_utc();
+    let format = time::macros::format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]"
+    );
+    let began = time::PrimitiveDateTime::parse(label, format)
+        .ok()?
+        .assume_utc();
     i64::try_from(began.unix_timestamp_nanos() / 1_000_000).ok()
 }

@@ -15,7 +15,11 @@ use super::{PrepareError, PreparedTable, WorkerPorts, WorkerSettings};
 const ENABLE_POLL_MS: u64 = 500;
 
 /// Connects and describes; changes nothing.
-pub(crate) async fn inspect(ports: &WorkerPorts, settings: &WorkerSettings, spec: &SourceSpec) -> Result<TableDescription, PrepareError> {
+pub(crate) async fn inspect(
+    ports: &WorkerPorts,
+    settings: &WorkerSettings,
+    spec: &SourceSpec,
+) -> Result<TableDescription, PrepareError> {
     let source = connect(ports, spec).await?;
     let table = describe(source.as_ref(), spec).await?;
     refuse(&table, settings)?;
@@ -23,22 +27,44 @@ pub(crate) async fn inspect(ports: &WorkerPorts, settings: &WorkerSettings, spec
 }
 
 /// Connects, describes, switches on PITR and stream if they are off, and checks again.
-pub(crate) async fn prepare(ports: &WorkerPorts, settings: &WorkerSettings, spec: &SourceSpec) -> Result<PreparedTable, PrepareError> {
+pub(crate) async fn prepare(
+    ports: &WorkerPorts,
+    settings: &WorkerSettings,
+    spec: &SourceSpec,
+) -> Result<PreparedTable, PrepareError> {
     let source = connect(ports, spec).await?;
     let mut table = describe(source.as_ref(), spec).await?;
-    refuse(&table, settings).or_else(|refusal| if can_switch_on(refusal.code) { Ok(()) } else { Err(refusal) })?;
-    source.check_bucket().await.map_err(|error| fault("export_bucket", &error))?;
+    refuse(&table, settings).or_else(|refusal| {
+        if can_switch_on(refusal.code) {
+            Ok(())
+        } else {
+            Err(refusal)
+        }
+    })?;
+    source
+        .check_bucket()
+        .await
+        .map_err(|error| fault("export_bucket", &error))?;
     let mut notes = Vec::new();
     if !table.pitr_enabled {
         let how = wait_until_accepted(ports, settings, || source.enable_pitr()).await;
         how.map_err(|error| cannot_switch_on(&table, settings, &error))?;
-        table = wait_for(ports, settings, source.as_ref(), spec, |table| table.pitr_enabled).await?;
-        notes.push(format!("Point-in-Time Recovery (PITR) was off and has been switched on for table {}.", table.name));
+        table = wait_for(ports, settings, source.as_ref(), spec, |table| {
+            table.pitr_enabled
+        })
+        .await?;
+        notes.push(format!(
+            "Point-in-Time Recovery (PITR) was off and has been switched on for table {}.",
+            table.name
+        ));
     }
     if table.stream.is_none() {
         let how = wait_until_accepted(ports, settings, || source.enable_stream()).await;
         how.map_err(|error| cannot_switch_on(&table, settings, &error))?;
-        table = wait_for(ports, settings, source.as_ref(), spec, |table| table.stream.is_some() && table.status == "ACTIVE").await?;
+        table = wait_for(ports, settings, source.as_ref(), spec, |table| {
+            table.stream.is_some() && table.status == "ACTIVE"
+        })
+        .await?;
         notes.push(format!(
             "DynamoDB Streams was off and has been switched on for table {} with NEW_AND_OLD_IMAGES. The export is asked for two minutes later, so that no change falls between stream and export.",
             table.name
@@ -55,13 +81,21 @@ async fn connect(ports: &WorkerPorts, spec: &SourceSpec) -> Result<Arc<dyn Sourc
             message: "The server has no AWS credentials. Start it with them: tb local restart --use-aws-creds".to_owned(),
         });
     };
-    sources.connect(spec).await.map_err(|error| fault("unable_to_assume_role", &error))
+    sources
+        .connect(spec)
+        .await
+        .map_err(|error| fault("unable_to_assume_role", &error))
 }
 
-async fn describe(source: &dyn Source, spec: &SourceSpec) -> Result<TableDescription, PrepareError> {
+async fn describe(
+    source: &dyn Source,
+    spec: &SourceSpec,
+) -> Result<TableDescription, PrepareError> {
     match source.describe_table().await {
         Ok(table) => Ok(table),
-        Err(error) if error.kind == ErrorKind::TableNotFound => Err(refusal(&checks::table_not_found(&spec.table_arn))),
+        Err(error) if error.kind == ErrorKind::TableNotFound => {
+            Err(refusal(&checks::table_not_found(&spec.table_arn)))
+        }
         Err(error) => Err(fault("table_not_described", &error)),
     }
 }
@@ -71,10 +105,15 @@ fn refuse(table: &TableDescription, settings: &WorkerSettings) -> Result<(), Pre
     let mut refusals = checks::check_table(table, settings.table_limits);
     // What we can switch on ourselves comes last, so that its code is only seen alone.
     refusals.sort_by_key(|refusal| can_switch_on(refusal.code));
-    let Some(first) = refusals.first() else { return Ok(()) };
+    let Some(first) = refusals.first() else {
+        return Ok(());
+    };
     let code = first.code;
     let texts: Vec<String> = refusals.iter().map(Refusal::text).collect();
-    Err(PrepareError { code, message: texts.join(" ") })
+    Err(PrepareError {
+        code,
+        message: texts.join(" "),
+    })
 }
 
 fn can_switch_on(code: &str) -> bool {
@@ -82,7 +121,10 @@ fn can_switch_on(code: &str) -> bool {
 }
 
 fn refusal(refusal: &Refusal) -> PrepareError {
-    PrepareError { code: refusal.code, message: refusal.text() }
+    PrepareError {
+        code: refusal.code,
+        message: refusal.text(),
+    }
 }
 
 fn fault(code: &'static str, error: &Error) -> PrepareError {
@@ -91,14 +133,31 @@ fn fault(code: &'static str, error: &Error) -> PrepareError {
         ErrorKind::RoleRefused => "unable_to_assume_role",
         _ => code,
     };
-    PrepareError { code, message: format!("{}. Next: {}.", error.report().trim_end_matches('.'), next_action(&error.kind)) }
+    PrepareError {
+        code,
+        message: format!(
+            "{}. Next: {}.",
+            error.report().trim_end_matches('.'),
+            next_action(&error.kind)
+        ),
+    }
 }
 
 /// AWS would not switch something on: the table's refusals say what is off, and AWS's answer says why not.
-fn cannot_switch_on(table: &TableDescription, settings: &WorkerSettings, error: &Error) -> PrepareError {
-    let why = format!("It could not be switched on: {}.", error.report().trim_end_matches('.'));
+fn cannot_switch_on(
+    table: &TableDescription,
+    settings: &WorkerSettings,
+    error: &Error,
+) -> PrepareError {
+    let why = format!(
+        "It could not be switched on: {}.",
+        error.report().trim_end_matches('.')
+    );
     match refuse(table, settings) {
-        Err(refusal) => PrepareError { code: refusal.code, message: format!("{} {why}", refusal.message) },
+        Err(refusal) => PrepareError {
+            code: refusal.code,
+            message: format!("{} {why}", refusal.message),
+        },
         Ok(()) => fault("table_not_described", error),
     }
 }
@@ -112,10 +171,13 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = mirror::error::Result<()>>,
 {
-    let deadline = ports.clock.now_ms() + i64::try_from(settings.enable_timeout_ms).unwrap_or(i64::MAX);
+    let deadline =
+        ports.clock.now_ms() + i64::try_from(settings.enable_timeout_ms).unwrap_or(i64::MAX);
     loop {
         match call().await {
-            Err(error) if error.kind.passes() && ports.clock.now_ms() < deadline => ports.clock.sleep_ms(ENABLE_POLL_MS).await,
+            Err(error) if error.kind.passes() && ports.clock.now_ms() < deadline => {
+                ports.clock.sleep_ms(ENABLE_POLL_MS).await
+            }
             answer => return answer,
         }
     }
@@ -128,7 +190,8 @@ async fn wait_for(
     spec: &SourceSpec,
     done: impl Fn(&TableDescription) -> bool,
 ) -> Result<TableDescription, PrepareError> {
-    let deadline = ports.clock.now_ms() + i64::try_from(settings.enable_timeout_ms).unwrap_or(i64::MAX);
+    let deadline =
+        ports.clock.now_ms() + i64::try_from(settings.enable_timeout_ms).unwrap_or(i64::MAX);
     loop {
         let described = source.describe_table().await;
         match described {
@@ -138,7 +201,9 @@ async fn wait_for(
             }
             Err(error) if !error.kind.passes() || ports.clock.now_ms() >= deadline => {
                 return match error.kind {
-                    ErrorKind::TableNotFound => Err(refusal(&checks::table_not_found(&spec.table_arn))),
+                    ErrorKind::TableNotFound => {
+                        Err(refusal(&checks::table_not_found(&spec.table_arn)))
+                    }
                     _ => Err(fault("table_not_described", &error)),
                 };
             }

@@ -22,7 +22,12 @@ pub(crate) struct Retry {
 
 impl Retry {
     /// Calls until it succeeds. Failures are on the board and in the log meanwhile. `None` once cancelled.
-    pub(crate) async fn until_done<T, F, Fut>(&self, topic: Topic, what: &'static str, call: F) -> Option<T>
+    pub(crate) async fn until_done<T, F, Fut>(
+        &self,
+        topic: Topic,
+        what: &'static str,
+        call: F,
+    ) -> Option<T>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T>>,
@@ -38,7 +43,11 @@ impl Retry {
                     return Some(value);
                 }
                 Err(error) => {
-                    let pause = if error.kind.passes() { backoff.next_ms() } else { backoff.slowest_ms() };
+                    let pause = if error.kind.passes() {
+                        backoff.next_ms()
+                    } else {
+                        backoff.slowest_ms()
+                    };
                     warn!(mirror = %self.mirror, error = %error.report(), pause_ms = pause, what, "attempt failed, trying again");
                     self.board.problem(topic, &error, self.ports.clock.now_ms());
                     self.pause(pause).await?;

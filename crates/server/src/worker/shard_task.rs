@@ -67,9 +67,13 @@ impl ShardTask {
         let mut iterator: Option<String> = None;
         let mut failing = false;
         loop {
-            let Ok(permit) = Arc::clone(&self.pages).acquire_owned().await else { return Ok(()) };
+            let Ok(permit) = Arc::clone(&self.pages).acquire_owned().await else {
+                return Ok(());
+            };
             let asked_at_ms = self.ports.clock.now_ms();
-            let answer = self.next_page(&mut iterator, from_horizon, position.as_ref()).await;
+            let answer = self
+                .next_page(&mut iterator, from_horizon, position.as_ref())
+                .await;
             let page = match answer {
                 Ok(page) => page,
                 Err(error) => {
@@ -83,14 +87,25 @@ impl ShardTask {
                         ErrorKind::TrimmedData => {
                             iterator = None;
                             from_horizon = true;
-                            self.tell(ShardEvent::Trimmed { shard_id: id.clone() }).await?;
+                            self.tell(ShardEvent::Trimmed {
+                                shard_id: id.clone(),
+                            })
+                            .await?;
                         }
                         ErrorKind::ShardNotFound => {
-                            return self.tell(ShardEvent::Gone { shard_id: id.clone() }).await;
+                            return self
+                                .tell(ShardEvent::Gone {
+                                    shard_id: id.clone(),
+                                })
+                                .await;
                         }
                         // The iterator stays good for its 15 minutes: a new one might point before the horizon.
                         _ => {
-                            let pause = if error.kind.passes() { backoff.next_ms() } else { backoff.slowest_ms() };
+                            let pause = if error.kind.passes() {
+                                backoff.next_ms()
+                            } else {
+                                backoff.slowest_ms()
+                            };
                             failing = true;
                             self.tell(ShardEvent::Failed { error }).await?;
                             self.ports.clock.sleep_ms(pause).await;
@@ -104,10 +119,13 @@ impl ShardTask {
                 backoff.reset();
                 self.tell(ShardEvent::Recovered).await?;
             }
-            let full = page.records.len() >= FULL_PAGE_RECORDS || page.buffer.len() >= FULL_PAGE_BYTES;
+            let full =
+                page.records.len() >= FULL_PAGE_RECORDS || page.buffer.len() >= FULL_PAGE_BYTES;
             // A page may repeat what was read before: that is no news, and no reason to ask more often.
             let newest = page.records.last().map(|last| &last.sequence_number);
-            let news = newest.filter(|newest| position.as_ref().is_none_or(|read| *newest > read)).cloned();
+            let news = newest
+                .filter(|newest| position.as_ref().is_none_or(|read| *newest > read))
+                .cloned();
             let has_news = news.is_some();
             if has_news {
                 position = news;
@@ -115,11 +133,22 @@ impl ShardTask {
             }
             iterator.clone_from(&page.next_iterator);
             let end = iterator.is_none();
-            self.tell(ShardEvent::Page { shard_id: id.clone(), page, end, asked_at_ms, permit }).await?;
+            self.tell(ShardEvent::Page {
+                shard_id: id.clone(),
+                page,
+                end,
+                asked_at_ms,
+                permit,
+            })
+            .await?;
             if end {
                 return Ok(());
             }
-            idle = if has_news { self.settings.poll_min_ms } else { (idle * 3 / 2).min(self.settings.poll_idle_max_ms) };
+            idle = if has_news {
+                self.settings.poll_min_ms
+            } else {
+                (idle * 3 / 2).min(self.settings.poll_idle_max_ms)
+            };
             if !full {
                 self.ports.clock.sleep_ms(idle).await;
             }
@@ -139,7 +168,9 @@ impl ShardTask {
                     Some(position) if !from_horizon => ShardPosition::After(position.clone()),
                     _ => ShardPosition::TrimHorizon,
                 };
-                self.source.shard_iterator(&self.stream_arn, &self.shard.shard_id, &from).await?
+                self.source
+                    .shard_iterator(&self.stream_arn, &self.shard.shard_id, &from)
+                    .await?
             }
         };
         self.source.get_records(iterator.insert(known)).await

@@ -39,10 +39,18 @@ impl StreamBatch {
     /// Takes in one page of `shard`, which is the shard as far as it is durable. Records that were taken
     /// before are skipped: reading is at-least-once.
     pub(crate) fn add(&mut self, shard: &ShardCheckpoint, page: &StreamPage) {
-        let mut checkpoint = self.checkpoints.get(&shard.shard_id).unwrap_or(shard).clone();
+        let mut checkpoint = self
+            .checkpoints
+            .get(&shard.shard_id)
+            .unwrap_or(shard)
+            .clone();
         let mut clock = LineageClock::new(checkpoint.clock_ms);
         for (index, record) in page.records.iter().enumerate() {
-            if checkpoint.position.as_ref().is_some_and(|done| record.sequence_number <= *done) {
+            if checkpoint
+                .position
+                .as_ref()
+                .is_some_and(|done| record.sequence_number <= *done)
+            {
                 continue;
             }
             let version_ms = clock.tick(record.creation_ms);
@@ -58,7 +66,8 @@ impl StreamBatch {
                 });
             }
             checkpoint.position = Some(record.sequence_number.clone());
-            self.newest_ms.insert(shard.shard_id.clone(), record.creation_ms);
+            self.newest_ms
+                .insert(shard.shard_id.clone(), record.creation_ms);
         }
         checkpoint.clock_ms = clock.last_ms();
         self.checkpoints.insert(shard.shard_id.clone(), checkpoint);
@@ -66,7 +75,10 @@ impl StreamBatch {
 
     /// Notes that the shard has no more records after what is in the batch.
     pub(crate) fn finish(&mut self, shard: &ShardCheckpoint, now_ms: i64) {
-        let checkpoint = self.checkpoints.entry(shard.shard_id.clone()).or_insert_with(|| shard.clone());
+        let checkpoint = self
+            .checkpoints
+            .entry(shard.shard_id.clone())
+            .or_insert_with(|| shard.clone());
         checkpoint.finished = true;
         checkpoint.finished_at_ms = Some(now_ms);
         checkpoint.caught_up_at_ms = Some(now_ms);
@@ -100,7 +112,10 @@ fn raw_record(page: &StreamPage, index: usize) -> Vec<u8> {
     let record = &page.records[index];
     let mut raw = format!("{{\"eventName\":\"{}\",\"Keys\":", record.kind.name()).into_bytes();
     raw.extend_from_slice(&page.buffer[record.keys.clone()]);
-    for (name, range) in [("NewImage", &record.new_image), ("OldImage", &record.old_image)] {
+    for (name, range) in [
+        ("NewImage", &record.new_image),
+        ("OldImage", &record.old_image),
+    ] {
         if let Some(range) = range {
             raw.extend_from_slice(format!(",\"{name}\":").as_bytes());
             raw.extend_from_slice(&page.buffer[range.clone()]);

@@ -19,11 +19,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{info, warn};
 
+use super::MirrorSpec;
 use super::board::Topic;
 use super::retry::Retry;
 use super::shard_task::{ShardEvent, ShardTask};
 use super::stream_batch::StreamBatch;
-use super::MirrorSpec;
 
 /// A shard's "caught up" mark is stored at least this often, milliseconds, so that headroom survives a restart.
 const CAUGHT_UP_STORED_EVERY_MS: i64 = 60_000;
@@ -63,7 +63,13 @@ pub(crate) struct StreamFollower {
 }
 
 impl StreamFollower {
-    pub(crate) fn new(retry: Retry, spec: Arc<MirrorSpec>, source: Arc<dyn Source>, stream_arn: String, shards: Vec<ShardCheckpoint>) -> Self {
+    pub(crate) fn new(
+        retry: Retry,
+        spec: Arc<MirrorSpec>,
+        source: Arc<dyn Source>,
+        stream_arn: String,
+        shards: Vec<ShardCheckpoint>,
+    ) -> Self {
         let pages = Arc::new(Semaphore::new(retry.settings.pages_in_flight));
         Self {
             batch: StreamBatch::new(&spec.plan, &spec.source.region),
@@ -91,7 +97,10 @@ impl StreamFollower {
     pub(crate) async fn pin(&mut self) -> Option<()> {
         loop {
             let describe = || self.source.describe_stream(&self.stream_arn);
-            let description = self.retry.until_done(Topic::Stream, "describe the stream", describe).await?;
+            let description = self
+                .retry
+                .until_done(Topic::Stream, "describe the stream", describe)
+                .await?;
             if description.status != "ENABLING" {
                 return self.discovered(description).await;
             }
@@ -117,7 +126,8 @@ impl StreamFollower {
             if self.disabled && self.tree.iter().all(|shard| shard.finished) {
                 return Some(StreamEnd::Drained);
             }
-            let until_discovery = u64::try_from(self.next_discovery_ms - self.now_ms()).unwrap_or(0);
+            let until_discovery =
+                u64::try_from(self.next_discovery_ms - self.now_ms()).unwrap_or(0);
             let cancel = self.retry.cancel.clone();
             let clock = Arc::clone(&self.retry.ports.clock);
             tokio::select! {
@@ -149,10 +159,15 @@ impl StreamFollower {
 
     fn start_discovery(&mut self) {
         let (source, stream_arn) = (Arc::clone(&self.source), self.stream_arn.clone());
-        self.discovery = Some(tokio::spawn(async move { source.describe_stream(&stream_arn).await }));
+        self.discovery = Some(tokio::spawn(async move {
+            source.describe_stream(&stream_arn).await
+        }));
     }
 
-    async fn take_discovery(&mut self, found: mirror::error::Result<StreamDescription>) -> Option<()> {
+    async fn take_discovery(
+        &mut self,
+        found: mirror::error::Result<StreamDescription>,
+    ) -> Option<()> {
         match found {
             Ok(description) => {
                 self.retry.board.solved(Topic::Table);
@@ -161,14 +176,22 @@ impl StreamFollower {
             Err(error) if error.kind == ErrorKind::ShardNotFound => {
                 // The stream itself is gone: 24 hours after it was disabled, or with its table.
                 self.disabled = true;
-                for shard in self.tree.iter().filter(|shard| !shard.finished).cloned().collect::<Vec<_>>() {
+                for shard in self
+                    .tree
+                    .iter()
+                    .filter(|shard| !shard.finished)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                {
                     self.shard_gone(&shard.shard_id).await?;
                 }
                 Some(())
             }
             Err(error) => {
                 warn!(mirror = %self.retry.mirror, error = %error.report(), "could not list shards");
-                self.retry.board.problem(Topic::Table, &error, self.now_ms());
+                self.retry
+                    .board
+                    .problem(Topic::Table, &error, self.now_ms());
                 self.next_discovery_ms = self.now_ms() + 2_000;
                 Some(())
             }
@@ -179,8 +202,16 @@ impl StreamFollower {
         self.disabled = description.status.starts_with("DISABL");
         let discovery = self.tree.observe(&description.shards);
         self.listed = description.shards;
-        if discovery.orphans.iter().any(|orphan| !self.exported_after(created_ms(orphan))) {
-            self.gap(&format!("{} shards followed a part of the stream that was never read", discovery.orphans.len())).await?;
+        if discovery
+            .orphans
+            .iter()
+            .any(|orphan| !self.exported_after(created_ms(orphan)))
+        {
+            self.gap(&format!(
+                "{} shards followed a part of the stream that was never read",
+                discovery.orphans.len()
+            ))
+            .await?;
         }
         if !discovery.new.is_empty() {
             info!(mirror = %self.retry.mirror, new = discovery.new.len(), listed = self.listed.len(), "found shards");
@@ -189,25 +220,48 @@ impl StreamFollower {
         let purged = self.tree.purge(&self.listed, self.now_ms());
         if !purged.is_empty() {
             let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-            self.retry.until_done(Topic::Progress, "forget old shards", || store.forget_shards(mirror, &purged)).await?;
+            self.retry
+                .until_done(Topic::Progress, "forget old shards", || {
+                    store.forget_shards(mirror, &purged)
+                })
+                .await?;
         }
         Some(())
     }
 
     /// Starts a reader for every shard that may be read and has none.
     async fn open_readers(&mut self) -> Option<()> {
-        let new: Vec<ShardCheckpoint> = self.tree.readable().into_iter().filter(|shard| !self.readers.contains_key(&shard.shard_id)).collect();
+        let new: Vec<ShardCheckpoint> = self
+            .tree
+            .readable()
+            .into_iter()
+            .filter(|shard| !self.readers.contains_key(&shard.shard_id))
+            .collect();
         // The clock a shard starts from is stored before its first record is read: its parent may be forgotten later.
-        let inherited: Vec<ShardCheckpoint> =
-            new.iter().filter(|shard| self.tree.get(&shard.shard_id).is_some_and(|known| known.clock_ms != shard.clock_ms)).cloned().collect();
+        let inherited: Vec<ShardCheckpoint> = new
+            .iter()
+            .filter(|shard| {
+                self.tree
+                    .get(&shard.shard_id)
+                    .is_some_and(|known| known.clock_ms != shard.clock_ms)
+            })
+            .cloned()
+            .collect();
         if !inherited.is_empty() {
             self.store(&inherited, 0).await?;
         }
         if new.iter().any(|shard| self.left_unread(shard)) {
-            self.gap("a shard was not read for more than 24 hours, so that records may have left it").await?;
+            self.gap(
+                "a shard was not read for more than 24 hours, so that records may have left it",
+            )
+            .await?;
         }
         for shard in new {
-            let parent_watermark = shard.parent.as_ref().and_then(|parent| self.watermarks.get(parent)).copied();
+            let parent_watermark = shard
+                .parent
+                .as_ref()
+                .and_then(|parent| self.watermarks.get(parent))
+                .copied();
             if let Some(watermark) = parent_watermark {
                 self.watermarks.insert(shard.shard_id.clone(), watermark);
             }
@@ -220,7 +274,8 @@ impl StreamFollower {
                 pages: Arc::clone(&self.pages),
                 events: self.events.0.clone(),
             };
-            self.readers.insert(shard.shard_id, self.tasks.spawn(task.run()));
+            self.readers
+                .insert(shard.shard_id, self.tasks.spawn(task.run()));
         }
         while self.tasks.try_join_next().is_some() {}
         Some(())
@@ -230,7 +285,8 @@ impl StreamFollower {
     /// inserts and a quiet one waits for nothing.
     async fn collect(&mut self, first: ShardEvent) -> Option<()> {
         self.take(first).await?;
-        let linger_until = self.last_insert_ms + i64::try_from(self.retry.settings.linger_ms).unwrap_or(0);
+        let linger_until =
+            self.last_insert_ms + i64::try_from(self.retry.settings.linger_ms).unwrap_or(0);
         while !self.batch.is_full() {
             let event = match self.events.1.try_recv() {
                 Ok(event) => event,
@@ -254,9 +310,19 @@ impl StreamFollower {
 
     async fn take(&mut self, event: ShardEvent) -> Option<()> {
         match event {
-            ShardEvent::Page { shard_id, page, end, asked_at_ms, permit } => {
-                self.retry.board.stream(|figures| figures.last_read_ms = Some(asked_at_ms));
-                let Some(shard) = self.tree.get(&shard_id).cloned() else { return Some(()) };
+            ShardEvent::Page {
+                shard_id,
+                page,
+                end,
+                asked_at_ms,
+                permit,
+            } => {
+                self.retry
+                    .board
+                    .stream(|figures| figures.last_read_ms = Some(asked_at_ms));
+                let Some(shard) = self.tree.get(&shard_id).cloned() else {
+                    return Some(());
+                };
                 if !page.records.is_empty() {
                     self.batch.add(&shard, &page);
                     self.permits.push(permit);
@@ -271,7 +337,9 @@ impl StreamFollower {
             ShardEvent::Gone { shard_id } => self.shard_gone(&shard_id).await?,
             ShardEvent::Failed { error } => {
                 warn!(mirror = %self.retry.mirror, error = %error.report(), "could not read a shard");
-                self.retry.board.problem(Topic::Stream, &error, self.now_ms());
+                self.retry
+                    .board
+                    .problem(Topic::Stream, &error, self.now_ms());
             }
             ShardEvent::Recovered => self.retry.board.solved(Topic::Stream),
         }
@@ -282,8 +350,17 @@ impl StreamFollower {
     fn at_tip(&mut self, shard: &ShardCheckpoint, asked_at_ms: i64) {
         if self.batch.checkpoints.contains_key(&shard.shard_id) {
             self.batch.caught_up(&shard.shard_id, asked_at_ms);
-        } else if shard.caught_up_at_ms.is_none_or(|at| asked_at_ms - at > CAUGHT_UP_STORED_EVERY_MS) {
-            self.batch.checkpoints.insert(shard.shard_id.clone(), ShardCheckpoint { caught_up_at_ms: Some(asked_at_ms), ..shard.clone() });
+        } else if shard
+            .caught_up_at_ms
+            .is_none_or(|at| asked_at_ms - at > CAUGHT_UP_STORED_EVERY_MS)
+        {
+            self.batch.checkpoints.insert(
+                shard.shard_id.clone(),
+                ShardCheckpoint {
+                    caught_up_at_ms: Some(asked_at_ms),
+                    ..shard.clone()
+                },
+            );
         } else {
             self.watermarks.insert(shard.shard_id.clone(), asked_at_ms);
         }
@@ -298,11 +375,19 @@ impl StreamFollower {
         if !self.batch.quarantined.is_empty() {
             let quarantined = &self.batch.quarantined;
             warn!(mirror = %self.retry.mirror, rows = quarantined.len(), "records could not be converted and go to quarantine");
-            self.retry.until_done(Topic::ClickHouse, "write to the quarantine", || sink.quarantine(plan, quarantined)).await?;
+            self.retry
+                .until_done(Topic::ClickHouse, "write to the quarantine", || {
+                    sink.quarantine(plan, quarantined)
+                })
+                .await?;
         }
         if self.batch.rows.rows > 0 {
             let rows = &self.batch.rows;
-            self.retry.until_done(Topic::ClickHouse, "insert changes", || sink.insert(plan, rows, RowOrder::AsGiven)).await?;
+            self.retry
+                .until_done(Topic::ClickHouse, "insert changes", || {
+                    sink.insert(plan, rows, RowOrder::AsGiven)
+                })
+                .await?;
             let now_ms = self.now_ms();
             self.last_insert_ms = now_ms;
             let written = self.batch.rows.rows as u64;
@@ -310,7 +395,8 @@ impl StreamFollower {
             self.retry.board.stream(|figures| figures.rows += written);
         }
         let checkpoints: Vec<ShardCheckpoint> = self.batch.checkpoints.values().cloned().collect();
-        self.store(&checkpoints, self.batch.quarantined.len() as u64).await?;
+        self.store(&checkpoints, self.batch.quarantined.len() as u64)
+            .await?;
         for shard in &checkpoints {
             let newest = self.batch.newest_ms.get(&shard.shard_id).copied();
             if let Some(watermark) = shard.caught_up_at_ms.max(newest) {
@@ -329,7 +415,11 @@ impl StreamFollower {
 
     async fn store(&mut self, checkpoints: &[ShardCheckpoint], quarantined: u64) -> Option<()> {
         let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-        self.retry.until_done(Topic::Progress, "store checkpoints", || store.commit_shards(mirror, checkpoints, quarantined)).await?;
+        self.retry
+            .until_done(Topic::Progress, "store checkpoints", || {
+                store.commit_shards(mirror, checkpoints, quarantined)
+            })
+            .await?;
         self.retry.board.add_quarantined(quarantined);
         self.tree.commit(checkpoints);
         Some(())
@@ -337,13 +427,16 @@ impl StreamFollower {
 
     /// The position had left the stream. Nothing is lost if the shard had ended before it.
     async fn shard_trimmed(&mut self, shard_id: &str) -> Option<()> {
-        let Some(shard) = self.tree.get(shard_id) else { return Some(()) };
+        let Some(shard) = self.tree.get(shard_id) else {
+            return Some(());
+        };
         let lost = match shard.position {
             Some(_) => !self.had_all(shard) && !self.exported_after(self.ended_ms(shard_id)),
             None => !self.exported_after(Some(self.horizon_ms())),
         };
         if lost {
-            self.gap("records left the stream before they could be read").await?;
+            self.gap("records left the stream before they could be read")
+                .await?;
         }
         Some(())
     }
@@ -352,8 +445,12 @@ impl StreamFollower {
     /// the stream is refused by AWS, but the trim horizon just moves.
     fn left_unread(&self, shard: &ShardCheckpoint) -> bool {
         let horizon_ms = self.horizon_ms();
-        let unread_since_ms = shard.caught_up_at_ms.or_else(|| created_ms(&shard.shard_id));
-        shard.position.is_none() && unread_since_ms.is_some_and(|since_ms| since_ms < horizon_ms) && !self.exported_after(Some(horizon_ms))
+        let unread_since_ms = shard
+            .caught_up_at_ms
+            .or_else(|| created_ms(&shard.shard_id));
+        shard.position.is_none()
+            && unread_since_ms.is_some_and(|since_ms| since_ms < horizon_ms)
+            && !self.exported_after(Some(horizon_ms))
     }
 
     /// Records written before this time may have left the stream, milliseconds.
@@ -364,12 +461,23 @@ impl StreamFollower {
     /// The shard is no longer there: what was not read of it is lost, and its children go on.
     async fn shard_gone(&mut self, shard_id: &str) -> Option<()> {
         self.flush().await?;
-        let Some(shard) = self.tree.get(shard_id).cloned() else { return Some(()) };
+        let Some(shard) = self.tree.get(shard_id).cloned() else {
+            return Some(());
+        };
         if !self.had_all(&shard) && !self.exported_after(self.ended_ms(shard_id)) {
-            self.gap("a shard left the stream before it was read to its end").await?;
+            self.gap("a shard left the stream before it was read to its end")
+                .await?;
         }
         let now_ms = self.now_ms();
-        self.store(&[ShardCheckpoint { finished: true, finished_at_ms: Some(now_ms), ..shard }], 0).await?;
+        self.store(
+            &[ShardCheckpoint {
+                finished: true,
+                finished_at_ms: Some(now_ms),
+                ..shard
+            }],
+            0,
+        )
+        .await?;
         self.readers.remove(shard_id);
         self.next_discovery_ms = now_ms;
         Some(())
@@ -377,7 +485,11 @@ impl StreamFollower {
 
     /// Whether every record of the shard was read.
     fn had_all(&self, shard: &ShardCheckpoint) -> bool {
-        let ending = self.listed.iter().find(|listed| listed.id == shard.shard_id).and_then(|listed| listed.ending.as_ref());
+        let ending = self
+            .listed
+            .iter()
+            .find(|listed| listed.id == shard.shard_id)
+            .and_then(|listed| listed.ending.as_ref());
         matches!((&shard.position, ending), (Some(position), Some(ending)) if position >= ending)
     }
 
@@ -393,15 +505,24 @@ impl StreamFollower {
 
     /// When the shard ended, milliseconds: when the first of its children began.
     fn ended_ms(&self, shard_id: &str) -> Option<i64> {
-        let children = self.tree.iter().filter(|child| child.parent.as_deref() == Some(shard_id));
-        children.filter_map(|child| created_ms(&child.shard_id)).min()
+        let children = self
+            .tree
+            .iter()
+            .filter(|child| child.parent.as_deref() == Some(shard_id));
+        children
+            .filter_map(|child| created_ms(&child.shard_id))
+            .min()
     }
 
     async fn gap(&mut self, what: &str) -> Option<()> {
         let text = format!("gap: {what}");
         warn!(mirror = %self.retry.mirror, gap = %text, "changes were lost");
         let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-        self.retry.until_done(Topic::Progress, "store the gap", || store.save_gap(mirror, &text)).await?;
+        self.retry
+            .until_done(Topic::Progress, "store the gap", || {
+                store.save_gap(mirror, &text)
+            })
+            .await?;
         self.retry.board.gap(&text);
         Some(())
     }
@@ -409,11 +530,17 @@ impl StreamFollower {
     /// Times, not spans: a board that nobody writes on any more still tells the truth.
     fn publish(&self) {
         let open = self.tree.iter().filter(|shard| !shard.finished);
-        let watermarks: Option<Vec<i64>> = self.readers.keys().map(|id| self.watermarks.get(id).copied()).collect();
+        let watermarks: Option<Vec<i64>> = self
+            .readers
+            .keys()
+            .map(|id| self.watermarks.get(id).copied())
+            .collect();
         let oldest_unread = open
             .filter_map(|shard| {
                 let read_until = self.watermarks.get(&shard.shard_id).copied();
-                read_until.or(shard.caught_up_at_ms).or_else(|| created_ms(&shard.shard_id))
+                read_until
+                    .or(shard.caught_up_at_ms)
+                    .or_else(|| created_ms(&shard.shard_id))
             })
             .min();
         self.retry.board.stream(|figures| {
@@ -426,17 +553,28 @@ impl StreamFollower {
 }
 
 /// Waits for a task that may not be there.
-async fn joined(task: &mut Option<JoinHandle<mirror::error::Result<StreamDescription>>>) -> mirror::error::Result<StreamDescription> {
+async fn joined(
+    task: &mut Option<JoinHandle<mirror::error::Result<StreamDescription>>>,
+) -> mirror::error::Result<StreamDescription> {
     match task {
         None => std::future::pending().await,
         Some(task) => match task.await {
             Ok(found) => found,
-            Err(error) => Err(mirror::error::Error::with_source(ErrorKind::Unavailable, "list shards", error)),
+            Err(error) => Err(mirror::error::Error::with_source(
+                ErrorKind::Unavailable,
+                "list shards",
+                error,
+            )),
         },
     }
 }
 
 /// The time of creation that a shard id carries: `shardId-<20 digits of milliseconds>-<hex>`.
 fn created_ms(shard_id: &str) -> Option<i64> {
-    shard_id.strip_prefix("shardId-")?.split('-').next()?.parse().ok()
+    shard_id
+        .strip_prefix("shardId-")?
+        .split('-')
+        .next()?
+        .parse()
+        .ok()
 }

@@ -34,7 +34,12 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor without mirrors.
     pub fn new(ports: WorkerPorts, settings: WorkerSettings) -> Arc<Self> {
-        Arc::new(Self { ports, settings, running: Mutex::default(), boards: std::sync::RwLock::default() })
+        Arc::new(Self {
+            ports,
+            settings,
+            running: Mutex::default(),
+            boards: std::sync::RwLock::default(),
+        })
     }
 
     /// Assumes the role and describes the table without changing anything. Fails with all that is wrong.
@@ -72,17 +77,33 @@ impl Supervisor {
         };
         let id = spec.id.clone();
         let spec = Arc::new(spec);
-        let worker = MirrorWorker { retry, spec: Arc::clone(&spec), asked: asked_sender };
+        let worker = MirrorWorker {
+            retry,
+            spec: Arc::clone(&spec),
+            asked: asked_sender,
+        };
         self.write_boards(|boards| boards.insert(id.clone(), board));
         let task = tokio::spawn(worker.run());
-        running.insert(id, Running { spec, cancel, task, asked });
+        running.insert(
+            id,
+            Running {
+                spec,
+                cancel,
+                task,
+                asked,
+            },
+        );
     }
 
     /// Waits until the worker has asked AWS for its export, at most `timeout_ms`. The ARN, or `None` if it is
     /// not there yet (the stream was just switched on, AWS throttles, ...).
     pub async fn export_arn(&self, mirror_id: &str, timeout_ms: u64) -> Option<String> {
         let mut asked = self.running.lock().await.get(mirror_id)?.asked.clone();
-        let _ = tokio::time::timeout(Duration::from_millis(timeout_ms), asked.wait_for(|asked| *asked)).await;
+        let _ = tokio::time::timeout(
+            Duration::from_millis(timeout_ms),
+            asked.wait_for(|asked| *asked),
+        )
+        .await;
         self.read_board(mirror_id)?.export_arn()
     }
 
@@ -99,7 +120,13 @@ impl Supervisor {
 
     /// Stops all workers; returns when they have stopped. Statuses stay as they were.
     pub async fn shut_down(&self) {
-        let all: Vec<Running> = self.running.lock().await.drain().map(|(_, known)| known).collect();
+        let all: Vec<Running> = self
+            .running
+            .lock()
+            .await
+            .drain()
+            .map(|(_, known)| known)
+            .collect();
         for known in &all {
             known.cancel.cancel();
         }
@@ -110,15 +137,27 @@ impl Supervisor {
 
     /// What people see of a mirror; `None` if it was never started in this process.
     pub fn status(&self, mirror_id: &str) -> Option<StatusReport> {
-        Some(self.read_board(mirror_id)?.report(self.ports.clock.now_ms()))
+        Some(
+            self.read_board(mirror_id)?
+                .report(self.ports.clock.now_ms()),
+        )
     }
 
     fn read_board(&self, mirror_id: &str) -> Option<Board> {
-        self.boards.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(mirror_id).cloned()
+        self.boards
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(mirror_id)
+            .cloned()
     }
 
     fn write_boards<T>(&self, change: impl FnOnce(&mut HashMap<String, Board>) -> T) {
-        change(&mut self.boards.write().unwrap_or_else(std::sync::PoisonError::into_inner));
+        change(
+            &mut self
+                .boards
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
     }
 }
 
