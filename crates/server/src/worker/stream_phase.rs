@@ -10,26 +10,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mirror::checkpoint::ShardCheckpoint;
-use mirror::error::ErrorKind;
 use mirror::limits::STREAM_RETENTION_MS;
 use mirror::shard_tree::ShardTree;
 use mirror::sink::RowOrder;
 use mirror::source::{Shard, Source, StreamDescription};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::MirrorSpec;
 use super::board::Topic;
 use super::retry::Retry;
-use super::shard_task::{ShardEvent, ShardTask};
+use super::shard_task::ShardEvent;
 use super::stream_batch::StreamBatch;
+
+mod discovery;
+mod gaps;
 
 /// A shard's "caught up" mark is stored at least this often, milliseconds, so that headroom survives a restart.
 const CAUGHT_UP_STORED_EVERY_MS: i64 = 60_000;
-
-/// An export may miss changes of its last minute, and hold some of the minute after, milliseconds.
-const EXPORT_FUZZ_MS: i64 = 60_000;
 
 /// Why a follower came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +58,8 @@ pub(crate) struct StreamFollower {
     events: (mpsc::Sender<ShardEvent>, mpsc::Receiver<ShardEvent>),
     discovery: Option<JoinHandle<mirror::error::Result<StreamDescription>>>,
     next_discovery_ms: i64,
+    /// A shard ended while somebody was looking already: what that look brings may be too old.
+    look_again: bool,
     last_insert_ms: i64,
 }
 
@@ -88,6 +89,7 @@ impl StreamFollower {
             events: mpsc::channel(64),
             discovery: None,
             next_discovery_ms: 0,
+            look_again: false,
             last_insert_ms: 0,
         }
     }
@@ -135,9 +137,9 @@ impl StreamFollower {
                 // 1. Stop: whatever is not durable is read again after a start.
                 () = cancel.cancelled() => return None,
                 // 2. News about shards.
-                found = joined(&mut self.discovery) => {
+                found = discovery::joined(&mut self.discovery) => {
                     self.discovery = None;
-                    self.next_discovery_ms = self.now_ms() + i64::try_from(self.retry.settings.discovery_ms).unwrap_or(i64::MAX);
+                    self.plan_discovery();
                     self.take_discovery(found).await?;
                 }
                 // 3. Time to look for shards, if nobody is looking.
@@ -155,130 +157,6 @@ impl StreamFollower {
 
     fn now_ms(&self) -> i64 {
         self.retry.ports.clock.now_ms()
-    }
-
-    fn start_discovery(&mut self) {
-        let (source, stream_arn) = (Arc::clone(&self.source), self.stream_arn.clone());
-        self.discovery = Some(tokio::spawn(async move {
-            source.describe_stream(&stream_arn).await
-        }));
-    }
-
-    async fn take_discovery(
-        &mut self,
-        found: mirror::error::Result<StreamDescription>,
-    ) -> Option<()> {
-        match found {
-            Ok(description) => {
-                self.retry.board.solved(Topic::Table);
-                self.discovered(description).await
-            }
-            Err(error) if error.kind == ErrorKind::ShardNotFound => {
-                // The stream itself is gone: 24 hours after it was disabled, or with its table.
-                self.disabled = true;
-                for shard in self
-                    .tree
-                    .iter()
-                    .filter(|shard| !shard.finished)
-                    .cloned()
-                    .collect::<Vec<_>>()
-                {
-                    self.shard_gone(&shard.shard_id).await?;
-                }
-                Some(())
-            }
-            Err(error) => {
-                warn!(mirror = %self.retry.mirror, error = %error.report(), "could not list shards");
-                self.retry
-                    .board
-                    .problem(Topic::Table, &error, self.now_ms());
-                self.next_discovery_ms = self.now_ms() + 2_000;
-                Some(())
-            }
-        }
-    }
-
-    async fn discovered(&mut self, description: StreamDescription) -> Option<()> {
-        self.disabled = description.status.starts_with("DISABL");
-        let discovery = self.tree.observe(&description.shards);
-        self.listed = description.shards;
-        if discovery
-            .orphans
-            .iter()
-            .any(|orphan| !self.exported_after(created_ms(orphan)))
-        {
-            self.gap(&format!(
-                "{} shards followed a part of the stream that was never read",
-                discovery.orphans.len()
-            ))
-            .await?;
-        }
-        if !discovery.new.is_empty() {
-            info!(mirror = %self.retry.mirror, new = discovery.new.len(), listed = self.listed.len(), "found shards");
-            self.store(&discovery.new, 0).await?;
-        }
-        let purged = self.tree.purge(&self.listed, self.now_ms());
-        if !purged.is_empty() {
-            let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-            self.retry
-                .until_done(Topic::Progress, "forget old shards", || {
-                    store.forget_shards(mirror, &purged)
-                })
-                .await?;
-        }
-        Some(())
-    }
-
-    /// Starts a reader for every shard that may be read and has none.
-    async fn open_readers(&mut self) -> Option<()> {
-        let new: Vec<ShardCheckpoint> = self
-            .tree
-            .readable()
-            .into_iter()
-            .filter(|shard| !self.readers.contains_key(&shard.shard_id))
-            .collect();
-        // The clock a shard starts from is stored before its first record is read: its parent may be forgotten later.
-        let inherited: Vec<ShardCheckpoint> = new
-            .iter()
-            .filter(|shard| {
-                self.tree
-                    .get(&shard.shard_id)
-                    .is_some_and(|known| known.clock_ms != shard.clock_ms)
-            })
-            .cloned()
-            .collect();
-        if !inherited.is_empty() {
-            self.store(&inherited, 0).await?;
-        }
-        if new.iter().any(|shard| self.left_unread(shard)) {
-            self.gap(
-                "a shard was not read for more than 24 hours, so that records may have left it",
-            )
-            .await?;
-        }
-        for shard in new {
-            let parent_watermark = shard
-                .parent
-                .as_ref()
-                .and_then(|parent| self.watermarks.get(parent))
-                .copied();
-            if let Some(watermark) = parent_watermark {
-                self.watermarks.insert(shard.shard_id.clone(), watermark);
-            }
-            let task = ShardTask {
-                ports: self.retry.ports.clone(),
-                settings: self.retry.settings.clone(),
-                source: Arc::clone(&self.source),
-                stream_arn: self.stream_arn.clone(),
-                shard: shard.clone(),
-                pages: Arc::clone(&self.pages),
-                events: self.events.0.clone(),
-            };
-            self.readers
-                .insert(shard.shard_id, self.tasks.spawn(task.run()));
-        }
-        while self.tasks.try_join_next().is_some() {}
-        Some(())
     }
 
     /// Takes one event and then whatever else arrives within the linger, so that a busy table gets few big
@@ -405,7 +283,7 @@ impl StreamFollower {
             if shard.finished {
                 self.readers.remove(&shard.shard_id);
                 // Its children exist or are about to: look at once.
-                self.next_discovery_ms = self.next_discovery_ms.min(self.now_ms());
+                self.look_at_once();
             }
         }
         self.batch.clear();
@@ -422,108 +300,6 @@ impl StreamFollower {
             .await?;
         self.retry.board.add_quarantined(quarantined);
         self.tree.commit(checkpoints);
-        Some(())
-    }
-
-    /// The position had left the stream. Nothing is lost if the shard had ended before it.
-    async fn shard_trimmed(&mut self, shard_id: &str) -> Option<()> {
-        let Some(shard) = self.tree.get(shard_id) else {
-            return Some(());
-        };
-        let lost = match shard.position {
-            Some(_) => !self.had_all(shard) && !self.exported_after(self.ended_ms(shard_id)),
-            None => !self.exported_after(Some(self.horizon_ms())),
-        };
-        if lost {
-            self.gap("records left the stream before they could be read")
-                .await?;
-        }
-        Some(())
-    }
-
-    /// Whether a shard about to be read from its oldest record may have lost some before: a position that left
-    /// the stream is refused by AWS, but the trim horizon just moves.
-    fn left_unread(&self, shard: &ShardCheckpoint) -> bool {
-        let horizon_ms = self.horizon_ms();
-        let unread_since_ms = shard
-            .caught_up_at_ms
-            .or_else(|| created_ms(&shard.shard_id));
-        shard.position.is_none()
-            && unread_since_ms.is_some_and(|since_ms| since_ms < horizon_ms)
-            && !self.exported_after(Some(horizon_ms))
-    }
-
-    /// Records written before this time may have left the stream, milliseconds.
-    fn horizon_ms(&self) -> i64 {
-        self.now_ms() - STREAM_RETENTION_MS
-    }
-
-    /// The shard is no longer there: what was not read of it is lost, and its children go on.
-    async fn shard_gone(&mut self, shard_id: &str) -> Option<()> {
-        self.flush().await?;
-        let Some(shard) = self.tree.get(shard_id).cloned() else {
-            return Some(());
-        };
-        if !self.had_all(&shard) && !self.exported_after(self.ended_ms(shard_id)) {
-            self.gap("a shard left the stream before it was read to its end")
-                .await?;
-        }
-        let now_ms = self.now_ms();
-        self.store(
-            &[ShardCheckpoint {
-                finished: true,
-                finished_at_ms: Some(now_ms),
-                ..shard
-            }],
-            0,
-        )
-        .await?;
-        self.readers.remove(shard_id);
-        self.next_discovery_ms = now_ms;
-        Some(())
-    }
-
-    /// Whether every record of the shard was read.
-    fn had_all(&self, shard: &ShardCheckpoint) -> bool {
-        let ending = self
-            .listed
-            .iter()
-            .find(|listed| listed.id == shard.shard_id)
-            .and_then(|listed| listed.ending.as_ref());
-        matches!((&shard.position, ending), (Some(position), Some(ending)) if position >= ending)
-    }
-
-    /// Whether records written before `before_ms` are in the backfill anyway: the export is later than that by
-    /// more than its fuzzy minute, or still to come. Both times are AWS's; our own clock may be wrong.
-    fn exported_after(&self, before_ms: Option<i64>) -> bool {
-        match (self.retry.board.export_time_ms(), before_ms) {
-            (None, _) => true,
-            (Some(export_ms), Some(before_ms)) => before_ms <= export_ms - EXPORT_FUZZ_MS,
-            (Some(_), None) => false,
-        }
-    }
-
-    /// When the shard ended, milliseconds: when the first of its children began.
-    fn ended_ms(&self, shard_id: &str) -> Option<i64> {
-        let children = self
-            .tree
-            .iter()
-            .filter(|child| child.parent.as_deref() == Some(shard_id));
-        children
-            .filter_map(|child| created_ms(&child.shard_id))
-            .min()
-    }
-
-    async fn gap(&mut self, what: &str) -> Option<()> {
-        let text = format!("gap: {what}");
-        warn!(mirror = %self.retry.mirror, gap = %text, "changes were lost");
-        let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-        self.retry
-            .until_done(Topic::Progress, "store the gap", || {
-                store.save_gap(mirror, &text)
-            })
-            .await?;
-        self.retry.board.gap(&text);
         Some(())
     }
 
@@ -549,23 +325,6 @@ impl StreamFollower {
             figures.active_shards = self.readers.len();
             figures.waiting_shards = self.tree.waiting();
         });
-    }
-}
-
-/// Waits for a task that may not be there.
-async fn joined(
-    task: &mut Option<JoinHandle<mirror::error::Result<StreamDescription>>>,
-) -> mirror::error::Result<StreamDescription> {
-    match task {
-        None => std::future::pending().await,
-        Some(task) => match task.await {
-            Ok(found) => found,
-            Err(error) => Err(mirror::error::Error::with_source(
-                ErrorKind::Unavailable,
-                "list shards",
-                error,
-            )),
-        },
     }
 }
 

@@ -1,0 +1,168 @@
+//! Finding shards, and starting a reader for each that may be read.
+
+use std::sync::Arc;
+
+use mirror::checkpoint::ShardCheckpoint;
+use mirror::error::{Error, ErrorKind, Result};
+use mirror::source::StreamDescription;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use super::super::board::Topic;
+use super::super::shard_task::ShardTask;
+use super::{StreamFollower, created_ms};
+
+impl StreamFollower {
+    /// Children of a shard that ended exist or are about to: asks for a look now, or for another one if somebody
+    /// is looking already.
+    pub(super) fn look_at_once(&mut self) {
+        self.next_discovery_ms = self.next_discovery_ms.min(self.now_ms());
+        self.look_again |= self.discovery.is_some();
+    }
+
+    /// Decides when to look next.
+    pub(super) fn plan_discovery(&mut self) {
+        let pause_ms = i64::try_from(self.retry.settings.discovery_ms).unwrap_or(i64::MAX);
+        let pause_ms = if self.look_again { 0 } else { pause_ms };
+        self.look_again = false;
+        self.next_discovery_ms = self.now_ms().saturating_add(pause_ms);
+    }
+
+    pub(super) fn start_discovery(&mut self) {
+        let (source, stream_arn) = (Arc::clone(&self.source), self.stream_arn.clone());
+        self.discovery = Some(tokio::spawn(async move {
+            source.describe_stream(&stream_arn).await
+        }));
+    }
+
+    pub(super) async fn take_discovery(&mut self, found: Result<StreamDescription>) -> Option<()> {
+        match found {
+            Ok(description) => {
+                self.retry.board.solved(Topic::Table);
+                self.discovered(description).await
+            }
+            Err(error) if error.kind == ErrorKind::ShardNotFound => {
+                // The stream itself is gone: 24 hours after it was disabled, or with its table.
+                self.disabled = true;
+                for shard in self
+                    .tree
+                    .iter()
+                    .filter(|shard| !shard.finished)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                {
+                    self.shard_gone(&shard.shard_id).await?;
+                }
+                Some(())
+            }
+            Err(error) => {
+                warn!(mirror = %self.retry.mirror, error = %error.report(), "could not list shards");
+                self.retry
+                    .board
+                    .problem(Topic::Table, &error, self.now_ms());
+                self.next_discovery_ms = self.now_ms() + 2_000;
+                Some(())
+            }
+        }
+    }
+
+    pub(super) async fn discovered(&mut self, description: StreamDescription) -> Option<()> {
+        self.disabled = description.status.starts_with("DISABL");
+        let discovery = self.tree.observe(&description.shards);
+        self.listed = description.shards;
+        if discovery
+            .orphans
+            .iter()
+            .any(|orphan| !self.exported_after(created_ms(orphan)))
+        {
+            self.gap(&format!(
+                "{} shards followed a part of the stream that was never read",
+                discovery.orphans.len()
+            ))
+            .await?;
+        }
+        if !discovery.new.is_empty() {
+            info!(mirror = %self.retry.mirror, new = discovery.new.len(), listed = self.listed.len(), "found shards");
+            self.store(&discovery.new, 0).await?;
+        }
+        let purged = self.tree.purge(&self.listed, self.now_ms());
+        if !purged.is_empty() {
+            let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
+            self.retry
+                .until_done(Topic::Progress, "forget old shards", || {
+                    store.forget_shards(mirror, &purged)
+                })
+                .await?;
+        }
+        Some(())
+    }
+
+    /// Starts a reader for every shard that may be read and has none.
+    pub(super) async fn open_readers(&mut self) -> Option<()> {
+        let new: Vec<ShardCheckpoint> = self
+            .tree
+            .readable()
+            .into_iter()
+            .filter(|shard| !self.readers.contains_key(&shard.shard_id))
+            .collect();
+        // The clock a shard starts from is stored before its first record is read: its parent may be forgotten later.
+        let inherited: Vec<ShardCheckpoint> = new
+            .iter()
+            .filter(|shard| {
+                self.tree
+                    .get(&shard.shard_id)
+                    .is_some_and(|known| known.clock_ms != shard.clock_ms)
+            })
+            .cloned()
+            .collect();
+        if !inherited.is_empty() {
+            self.store(&inherited, 0).await?;
+        }
+        if new.iter().any(|shard| self.left_unread(shard)) {
+            self.gap(
+                "a shard was not read for more than 24 hours, so that records may have left it",
+            )
+            .await?;
+        }
+        for shard in new {
+            let parent_watermark = shard
+                .parent
+                .as_ref()
+                .and_then(|parent| self.watermarks.get(parent))
+                .copied();
+            if let Some(watermark) = parent_watermark {
+                self.watermarks.insert(shard.shard_id.clone(), watermark);
+            }
+            let task = ShardTask {
+                ports: self.retry.ports.clone(),
+                settings: self.retry.settings.clone(),
+                source: Arc::clone(&self.source),
+                stream_arn: self.stream_arn.clone(),
+                shard: shard.clone(),
+                pages: Arc::clone(&self.pages),
+                events: self.events.0.clone(),
+            };
+            self.readers
+                .insert(shard.shard_id, self.tasks.spawn(task.run()));
+        }
+        while self.tasks.try_join_next().is_some() {}
+        Some(())
+    }
+}
+
+/// Waits for a task that may not be there.
+pub(super) async fn joined(
+    task: &mut Option<JoinHandle<Result<StreamDescription>>>,
+) -> Result<StreamDescription> {
+    match task {
+        None => std::future::pending().await,
+        Some(task) => match task.await {
+            Ok(found) => found,
+            Err(error) => Err(Error::with_source(
+                ErrorKind::Unavailable,
+                "list shards",
+                error,
+            )),
+        },
+    }
+}
