@@ -176,9 +176,9 @@ fn a_full_disk_is_said_so_and_the_mirror_goes_on_once_there_is_space() {
     fill(&stage, 20);
     stage.set_up();
     equal(&stage);
-    // Noise does not compress: 60 items of 300 KB, twice in each row, do not fit.
+    // Noise does not compress: 120 items of 300 KB, 400 KB as base64, do not fit.
     let mut noise = 0x9E37_79B9_7F4A_7C15_u64;
-    for number in 0..60 {
+    for number in 0..120 {
         let bytes = (0..300_000).map(|_| {
             noise ^= noise << 13;
             noise ^= noise >> 7;
@@ -195,7 +195,7 @@ fn a_full_disk_is_said_so_and_the_mirror_goes_on_once_there_is_space() {
     assert!(action.contains("disk space"), "{full}");
     let listed = stage.tb(&["datasource", "ls"]).success().all();
     assert!(listed.contains("disk space"), "{listed}");
-    assert!(mount(&disk.0, "remount,size=600m"));
+    assert!(mount(&disk.0, "remount,size=900m"));
     stage.wait_for_state(&["live"]);
     equal(&stage);
     stage.kill();

@@ -27,7 +27,6 @@ pub(crate) struct MirrorWorker {
 impl MirrorWorker {
     /// Returns when cancelled; whatever goes wrong is on the board and tried again.
     pub(crate) async fn run(self) {
-        info!(mirror = %self.retry.mirror, table_arn = %self.spec.source.table_arn, "mirror starts");
         let mut backfills = JoinSet::new();
         let _ = self.live(&mut backfills).await;
         // Cancelled too; a second worker of this mirror may start only after it has really ended.
