@@ -39,6 +39,11 @@ PAGE_QUERY = (
 TEN_MINUTES_MS = 600_000
 
 
+def quoted(word):
+    """The word as a person would type it."""
+    return f'"{word}"' if "'" in word and '"' not in word else shlex.quote(word)
+
+
 def say(text):
     print(text, flush=True)
 
@@ -55,7 +60,7 @@ class Demo:
 
     def tb(self, *arguments, capture=False, check=True):
         if not capture:
-            say("$ tb " + shlex.join(arguments))
+            say("$ tb " + " ".join(map(quoted, arguments)))
         done = subprocess.run(
             [self.bin / "tb", *arguments], cwd=PROJECT, env=self.env, check=False, text=True, stdout=subprocess.PIPE if capture else None
         )

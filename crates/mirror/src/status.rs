@@ -62,6 +62,8 @@ pub struct StatusReport {
     pub reason: Option<String>,
     /// What to do about it.
     pub next_action: Option<String>,
+    /// Changes were lost: only a new backfill makes the mirror equal to its table again.
+    pub gap: bool,
     /// Backfill.
     pub backfill: BackfillStatus,
     /// Rows written from the stream since the worker started.

@@ -129,7 +129,8 @@ fn request(query: &str, rows_limit: u64, output: Output) -> Request {
         "JSON"
     };
     let first = first_word(query);
-    let limited = rows_limit > 0 && matches!(first.as_str(), "select" | "with" | "(");
+    let selects = matches!(first.as_str(), "select" | "with" | "(");
+    let limited = rows_limit > 0 && selects && !names_settings(query);
     if limited {
         const PREFIX: &str = "SELECT * FROM (\n";
         // The line feed ends a comment on the last line.
@@ -174,6 +175,18 @@ fn first_word(query: &str) -> String {
             return word.to_ascii_lowercase();
         }
     }
+}
+
+/// Whether the query has `SETTINGS name = value`, which must stay at its end: such a query is not limited.
+fn names_settings(query: &str) -> bool {
+    let words: Vec<&str> = query.split_whitespace().collect();
+    words.windows(3).any(|three| {
+        three[0].eq_ignore_ascii_case("settings")
+            && (three[1].contains('=') || three[2].starts_with('='))
+    }) || words
+        .windows(2)
+        .last()
+        .is_some_and(|two| two[0].eq_ignore_ascii_case("settings") && two[1].contains('='))
 }
 
 /// Whether the query ends in `FORMAT Name`.
@@ -362,6 +375,16 @@ mod tests {
         let own = request("SELECT 1 format TSV", 5, Output::Human);
         assert!(own.raw && own.sql == "SELECT 1 format TSV");
         assert!(!request("SELECT 'FORMAT TSV'", 5, Output::Human).raw);
+        for settings in [
+            "max_threads=1",
+            "max_threads = 1",
+            "max_threads =1, final = 1",
+        ] {
+            let query = format!("SELECT 1 settings {settings}");
+            let sent = request(&query, 5, Output::Human).sql;
+            assert_eq!(sent, format!("{query}\nFORMAT JSON"));
+        }
+        assert!(request("SELECT settings FROM orders", 5, Output::Human).limited);
     }
 
     #[test]

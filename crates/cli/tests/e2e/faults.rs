@@ -242,5 +242,48 @@ fn records_that_left_the_stream_unread_are_a_gap_that_stays() {
     stage.kill();
     stage.start();
     stage.wait_for_state(&["gap"]);
-    stage.tb(&["datasource", "ls"]).success();
+    let said = stage.tb(&["build", "--with-connections"]).success().all();
+    assert!(said.contains("No changes"), "{said}");
+    let again = [
+        "build",
+        "--with-connections",
+        "--allow-destructive-operations",
+        "--wait",
+    ];
+    stage.tb(&again).success();
+    stage.wait_for_state(&["live"]);
+    equal(&stage);
+}
+
+#[test]
+fn a_table_that_was_created_again_is_told_apart_and_filled_again_on_demand() {
+    let mut stage = Stage::new();
+    fill(&stage, 20);
+    stage.set_up();
+    equal(&stage);
+    stage.aws.handle.with(|world| {
+        let gone = serde_json::json!({"TableName": "orders"});
+        world.dynamodb("DeleteTable", gone).unwrap();
+    });
+    stage.wait_for_state(&["broken"]);
+    stage
+        .aws
+        .handle
+        .with(|world| world.create_table(&orders_table()).unwrap());
+    fill(&stage, 7);
+    wait("the other table to be noticed", || {
+        let mirror = stage.mirror().unwrap_or_default();
+        mirror["reason"]
+            .as_str()
+            .is_some_and(|why| why.contains("created again"))
+    });
+    // Its stream is brand-new, so the export waits two minutes; the stream has everything already.
+    let again = [
+        "build",
+        "--with-connections",
+        "--allow-destructive-operations",
+        "--no-wait",
+    ];
+    stage.tb(&again).success();
+    assert_eq!(equal(&stage), 7);
 }

@@ -81,6 +81,7 @@ fn at_rest(
         state,
         reason,
         next_action,
+        gap: progress.gap.is_some(),
         backfill: Default::default(),
         stream_rows: 0,
         quarantined: progress.quarantined,

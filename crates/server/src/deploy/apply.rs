@@ -58,6 +58,9 @@ impl Deployer {
         report.token_changes = tokens.changes;
 
         let mut steps = plan_steps(&live, &wanted);
+        if request.allow_destructive && request.connections {
+            self.start_gaps_over(&mut steps);
+        }
         let dropped = dropped_tables(&live, &wanted);
         if !request.allow_destructive {
             self.refuse_losses(workspace, &live, &steps, &dropped, &mut report)
@@ -90,6 +93,19 @@ impl Deployer {
         telemetry::project_live(&workspace.name, report.changes.is_empty());
         self.start_mirrors(workspace, &steps, &mut report).await;
         Ok(report)
+    }
+
+    /// A mirror that lost changes is filled again by a new export, if its table may be dropped.
+    fn start_gaps_over(&self, steps: &mut [Step<'_>]) {
+        for step in steps.iter_mut().filter(|step| !step.starts_over()) {
+            let status = step
+                .old_mirror
+                .and_then(|mirror| self.supervisor.status(&mirror.id));
+            if status.is_some_and(|status| status.gap) {
+                let reason = "its mirror lost changes that cannot be read any more".to_owned();
+                step.table = TableStep::Change(TableChange::Recreate(vec![reason]));
+            }
+        }
     }
 
     async fn change_tables(

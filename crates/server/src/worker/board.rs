@@ -175,6 +175,9 @@ impl Board {
             MirrorState::Backfilling
         };
         let (reason, next) = match (worst, &entries.gap) {
+            (Some(problem), Some(gap)) if problem.text == *gap => {
+                (Some(gap.clone()), Some(GAP_ACTION.to_owned()))
+            }
             (Some(problem), _) => (
                 Some(problem.text.clone()),
                 Some(problem.next_action.clone()),
@@ -187,6 +190,7 @@ impl Board {
             state,
             reason,
             next_action: next,
+            gap: entries.gap.is_some(),
             backfill: backfill(&entries, now_ms),
             stream_rows: entries.stream.rows,
             quarantined: entries.quarantined,
@@ -207,8 +211,8 @@ impl Board {
     }
 }
 
-const GAP_ACTION: &str = "changes were lost and cannot be read from the stream any more: delete and build the data source again with \
-     `tb build --with-connections --allow-destructive-operations` to backfill it from a new export";
+const GAP_ACTION: &str = "fill it again from a new export: `tb build --with-connections --allow-destructive-operations` \
+     in the project; until then it goes on with what it can read";
 
 fn warnings(entries: &Entries) -> Vec<String> {
     if entries.quarantined == 0 {

@@ -154,7 +154,7 @@ impl MirrorWorker {
                     }
                     return Some(identity);
                 }
-                Err(error) => self.refused(&error).await?,
+                Err(refusal) => self.refused(&refusal).await?,
             }
         }
     }
@@ -168,7 +168,28 @@ impl MirrorWorker {
             .await
     }
 
-    async fn refused(&self, error: &Error) -> Option<()> {
+    /// Stores that changes were lost, until a new backfill.
+    async fn lost(&self, gap: &str) -> Option<()> {
+        let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
+        self.retry
+            .until_done(Topic::Progress, "store the gap", || {
+                store.save_gap(mirror, gap)
+            })
+            .await?;
+        self.retry.board.gap(gap);
+        Some(())
+    }
+
+    /// Says why the table cannot be mirrored as it is, and waits before the next look.
+    async fn refused(&self, refusal: &Refused) -> Option<()> {
+        let error = match refusal {
+            Refused::NoStream(error) => error,
+            // The rows here belong to another table: only a new backfill helps.
+            Refused::Replaced(error) => {
+                self.lost(&error.context).await?;
+                error
+            }
+        };
         warn!(mirror = %self.retry.mirror, error = %error.report(), "the table cannot be mirrored as it is");
         self.retry
             .board
@@ -204,13 +225,7 @@ impl MirrorWorker {
                 {
                     let Some(stream) = table.stream else { continue };
                     let gap = "gap: the stream was switched off and on again; changes made in between are in neither stream";
-                    let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-                    self.retry
-                        .until_done(Topic::Progress, "store the gap", || {
-                            store.save_gap(mirror, gap)
-                        })
-                        .await?;
-                    self.retry.board.gap(gap);
+                    self.lost(gap).await?;
                     self.save_identity(&TableIdentity {
                         table_id: table_id.to_owned(),
                         stream_arn: stream.arn.clone(),
@@ -219,10 +234,10 @@ impl MirrorWorker {
                     return Some(stream.arn);
                 }
                 Ok(_) => {
-                    self.refused(&Error::new(ErrorKind::Permanent, STREAM_OFF))
-                        .await?
+                    let error = Error::new(ErrorKind::Permanent, STREAM_OFF);
+                    self.refused(&Refused::NoStream(error)).await?
                 }
-                Err(error) => self.refused(&error).await?,
+                Err(refusal) => self.refused(&refusal).await?,
             }
         }
     }
@@ -231,18 +246,26 @@ impl MirrorWorker {
 const STREAM_OFF: &str = "DynamoDB Streams must be enabled. The stream was switched off: switch it on again with NEW_AND_OLD_IMAGES. \
      Changes made meanwhile will need a new backfill";
 
-/// What to remember of a table; an error if it is another table now, or has no stream to follow.
+/// Why a table cannot be mirrored as it is.
+enum Refused {
+    /// It has no stream to follow.
+    NoStream(Error),
+    /// It was deleted and created again.
+    Replaced(Error),
+}
+
+/// What to remember of a table; refused if it is another table now, or has no stream to follow.
 fn identity_of(
     table: &TableDescription,
     remembered: Option<&TableIdentity>,
-) -> mirror::error::Result<TableIdentity> {
+) -> Result<TableIdentity, Refused> {
     if let Some(remembered) = remembered.filter(|remembered| remembered.table_id != table.table_id)
     {
         let text = format!(
-            "table {} was deleted and created again (its id was {}, now it is {}): the rows here belong to another table. Run: tb build --with-connections --allow-destructive-operations",
+            "table {} was deleted and created again (its id was {}, now it is {}): the rows here belong to the table that was",
             table.name, remembered.table_id, table.table_id
         );
-        return Err(Error::new(ErrorKind::Permanent, text));
+        return Err(Refused::Replaced(Error::new(ErrorKind::Permanent, text)));
     }
     match (remembered, &table.stream) {
         // The followed stream goes on being followed even if it was replaced: it is read to its end first.
@@ -251,10 +274,10 @@ fn identity_of(
             table_id: table.table_id.clone(),
             stream_arn: stream.arn.clone(),
         }),
-        (None, None) => Err(Error::new(
+        (None, None) => Err(Refused::NoStream(Error::new(
             ErrorKind::Permanent,
             "DynamoDB Streams must be enabled. Switch it on with NEW_AND_OLD_IMAGES",
-        )),
+        ))),
     }
 }
 
