@@ -1,10 +1,11 @@
 # Every command that people and CI run. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help engine build release test lint fmt demo clean
+.PHONY: help engine build release test lint fmt sim demo demo-build clean
 
 ITEMS ?= 10000
 SECONDS ?= 20
 SEED ?= 1
+PROFILE ?= demo
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,6 +19,9 @@ build: ## build for development
 release: ## build `tb` and the simulator, optimised
 	cargo build --release --locked -p cli -p aws-sim
 
+demo-build:
+	cargo build --profile $(PROFILE) --locked -p cli -p aws-sim
+
 test: engine ## run every test
 	cargo test --workspace --locked
 
@@ -29,8 +33,8 @@ lint: ## rustfmt, clippy with warnings as errors, cargo deny if it is there
 fmt: ## format the code
 	cargo fmt --all
 
-demo: engine release ## a table appears in ClickHouse and is followed (ITEMS=n, SECONDS=n, SEED=n, KEEP=1)
-	@python3 demo/demo.py --items $(ITEMS) --seconds $(SECONDS) --seed $(SEED) $(if $(KEEP),--keep)
+demo: engine demo-build ## a table appears in ClickHouse and is followed (ITEMS=n, SECONDS=n, SEED=n, KEEP=1, PROFILE=release)
+	@python3 demo/demo.py --bin target/$(PROFILE) --items $(ITEMS) --seconds $(SECONDS) --seed $(SEED) $(if $(KEEP),--keep)
 
 clean: ## remove what was built, and what the demo left
 	cargo clean

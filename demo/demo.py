@@ -303,7 +303,7 @@ def main():
     parser.add_argument("--items", type=int, default=10_000, help="items in the table before the mirror starts (10000)")
     parser.add_argument("--seconds", type=int, default=20, help="seconds of changes (20)")
     parser.add_argument("--seed", type=int, default=1, help="what the items and changes are made from (1)")
-    parser.add_argument("--bin", default=ROOT / "target" / "release", help="folder of tb and aws-sim")
+    parser.add_argument("--bin", default=ROOT / "target" / "demo", help="folder of tb and aws-sim")
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     options = parser.parse_args()
     shutil.rmtree(RUN, ignore_errors=True)
