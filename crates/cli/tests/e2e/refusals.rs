@@ -195,6 +195,38 @@ fn a_table_over_the_limits_is_refused() {
 }
 
 #[test]
+fn a_table_that_may_be_written_too_fast_is_refused() {
+    let mut stage = Stage::empty(WorldConfig::default());
+    let table = serde_json::json!({
+        "TableName": "orders",
+        "AttributeDefinitions": [
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"}
+        ],
+        "KeySchema": [
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"}
+        ],
+        "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 300},
+        "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    });
+    stage
+        .aws
+        .handle
+        .with(|world| world.dynamodb("CreateTable", table).unwrap());
+    stage.start();
+    stage.set_secret();
+    refused(
+        &stage,
+        &[
+            "The DynamoDB table exceeds the current write-capacity limit.",
+            "300",
+            "max_write_capacity_units",
+        ],
+    );
+}
+
+#[test]
 fn a_missing_bucket_is_refused_before_anything_is_made() {
     let mut stage = Stage::new();
     stage
