@@ -1,6 +1,6 @@
 # Every command that people and CI run. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help engine build release test lint fmt sim demo demo-build clean
+.PHONY: help engine build release test lint fmt demo demo-build clean
 
 ITEMS ?= 10000
 SECONDS ?= 20
