@@ -81,11 +81,11 @@ impl Table {
         self.pitr.since_ms.is_some() && now_ms >= self.pitr.ready_ms
     }
 
-    /// Start of the recovery window, epoch milliseconds.
+    /// Start of the recovery window, epoch milliseconds: a whole second from which on every write is known.
     pub fn earliest_restorable_ms(&self, now_ms: i64) -> Option<i64> {
-        self.pitr
-            .since_ms
-            .map(|since| since.max(now_ms - self.pitr.period_days * DAY_MS))
+        let since = self.pitr.since_ms?;
+        let earliest = since.max(now_ms - self.pitr.period_days * DAY_MS);
+        Some((earliest + 999).div_euclid(1000) * 1000)
     }
 }
 

@@ -93,10 +93,16 @@ impl World {
             write_text(&name, &mut out);
             out.extend_from_slice(b":[");
             let mut first = true;
+            let mut seen = BTreeSet::new();
             let mut left = Vec::new();
             for key in keys {
                 let table = self.table(&name)?;
                 let item_key = table.schema.of_key(&read_map(key.clone())?)?;
+                if !seen.insert(item_key.bytes.clone()) {
+                    return Err(ApiError::validation(
+                        "Provided list of item keys contains duplicates",
+                    ));
+                }
                 let Some(image) = table.items.get(&item_key.bytes).cloned() else {
                     continue;
                 };

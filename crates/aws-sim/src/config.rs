@@ -50,6 +50,8 @@ pub struct StreamConfig {
     pub auto_rollover_ms: Option<i64>,
     /// Probability that GetRecords answers an empty page although there are records.
     pub empty_page_chance: f64,
+    /// At most so many of them directly after each other in front of the same records.
+    pub empty_pages_in_a_row: u32,
     /// Probability that GetRecords repeats the page in front of the iterator.
     pub duplicate_chance: f64,
     /// Probability that ApproximateCreationDateTime is up to three seconds early.
@@ -71,6 +73,8 @@ pub struct ExportConfig {
     pub empty_files: u32,
     /// The snapshot of every partition is off by up to this much either way.
     pub fuzz_ms: i64,
+    /// The ends of an incremental export's window are off by up to this much, the same time always by the same.
+    pub incremental_fuzz_ms: i64,
     /// An explicit ExportTime closer to now than this is refused.
     pub latest_restorable_lag_ms: i64,
     /// gzip level, 1 to 9.
@@ -112,6 +116,7 @@ impl Default for StreamConfig {
             children_delay_ms: 0,
             auto_rollover_ms: None,
             empty_page_chance: 0.05,
+            empty_pages_in_a_row: 2,
             duplicate_chance: 0.0,
             backstep_chance: 0.0,
             last_page_chance: 0.5,
@@ -127,6 +132,7 @@ impl Default for ExportConfig {
             files: None,
             empty_files: 2,
             fuzz_ms: 0,
+            incremental_fuzz_ms: 0,
             latest_restorable_lag_ms: 0,
             gzip_level: 1,
             multi_member: true,

@@ -11,6 +11,7 @@ use crate::params::Params;
 use crate::s3_api;
 use crate::streams_api::iterator_parts;
 use crate::sts;
+use crate::timestamp;
 use crate::world::World;
 
 const JSON: &str = "application/x-amz-json-1.0";
@@ -50,6 +51,9 @@ impl World {
             "x-amzn-requestid"
         };
         response.headers.push((name, id));
+        // The world's time and not the machine's, which the HTTP server would write.
+        let date = timestamp::http_date(self.now_ms);
+        response.headers.push(("date", date));
         response
     }
 

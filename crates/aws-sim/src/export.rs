@@ -53,7 +53,7 @@ pub struct Export {
     /// The request without its token, for the comparison that idempotence needs.
     pub(crate) request: Value,
     pub(crate) faults: Vec<FaultKind>,
-    /// When the snapshot is taken; later than the start only with time fuzz.
+    /// When snapshot or changes are taken; later than the start only with time fuzz.
     pub(crate) snapshot_ms: i64,
     pub(crate) plan: Option<Plan>,
     pub(crate) written: Vec<WrittenFile>,

@@ -96,12 +96,17 @@ impl World {
     ) -> String {
         let id = format!("{:014}-{}", self.now_ms, self.rng.hex(8));
         let arn = format!("{table_arn}/export/{id}");
-        let due_ms = self.now_ms + self.config.export.duration_ms;
+        let mut due_ms = self.now_ms + self.config.export.duration_ms;
         let snapshot_ms = match scope {
             Scope::Full { at_ms } => {
                 (at_ms + self.config.export.fuzz_ms).clamp(self.now_ms, due_ms)
             }
-            Scope::Incremental { .. } => self.now_ms,
+            Scope::Incremental { to_ms, .. } => {
+                // An end that the fuzz moved into the future has to be waited for.
+                let end_ms = self.window_edge(to_ms).max(self.now_ms);
+                due_ms = due_ms.max(end_ms);
+                end_ms
+            }
         };
         let export = Export {
             arn: arn.clone(),
@@ -194,7 +199,7 @@ impl World {
         let earliest = table
             .earliest_restorable_ms(self.now_ms)
             .unwrap_or(self.now_ms);
-        if from_ms < earliest.div_euclid(1000) * 1000 {
+        if from_ms < earliest {
             return Err(invalid(
                 "Export period from time is before the earliest restorable time of the table",
             ));

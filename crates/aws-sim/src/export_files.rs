@@ -115,6 +115,7 @@ impl World {
             } => {
                 let count = config.files.unwrap_or(4).max(1) as usize;
                 let mut files = vec![Vec::new(); count];
+                let (from_ms, to_ms) = (self.window_edge(from_ms), self.window_edge(to_ms));
                 for (hash, line) in changes(table, from_ms, to_ms, old_images, config.bare_micros) {
                     files[part_of(hash, count)].push(line);
                 }
@@ -126,6 +127,14 @@ impl World {
             files.insert(at, Lines::Items(Vec::new()));
         }
         Some(Plan { files, next: 0 })
+    }
+
+    /// Where a window really begins or ends that was asked to at `at_ms`. The same time is always moved by the
+    /// same amount: windows that adjoin lose no write and repeat none.
+    pub(crate) fn window_edge(&self, at_ms: i64) -> i64 {
+        let fuzz = self.config.export.incremental_fuzz_ms.max(0);
+        let mut rng = Rng::new(mix(self.config.seed ^ mix(at_ms as u64)));
+        at_ms - fuzz + rng.below(2 * fuzz as u64 + 1) as i64
     }
 
     fn write_file(&mut self, export: &mut Export, number: usize, lines: &Lines) {

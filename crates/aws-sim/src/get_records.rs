@@ -7,9 +7,10 @@ use crate::dispatch::Context;
 use crate::faults::FaultKind;
 use crate::image::Image;
 use crate::params::Params;
+use crate::poison::Poison;
 use crate::shard::{Record, Shard};
 use crate::stream::ViewType;
-use crate::streams_api::{expired, iterator_parts, refuse_trimmed, token, within_rate};
+use crate::streams_api::{Cursor, expired, iterator_parts, refuse_trimmed, token, within_rate};
 use crate::timestamp;
 use crate::world::World;
 
@@ -36,6 +37,8 @@ pub struct StreamRecord {
     pub size_bytes: usize,
     /// Deleted by time to live.
     pub expired: bool,
+    /// Planted by a test: keys may be empty, images anything, and the time is not sent.
+    pub poison: Option<Poison>,
 }
 
 /// An answer of GetRecords.
@@ -101,9 +104,17 @@ impl World {
         let mut start = cursor
             .position
             .map_or(0, |position| shard.index_at(position));
-        if empty && start < shard.records.len() {
+        let ready = start < shard.records.len();
+        if empty && ready && cursor.withheld < config.empty_pages_in_a_row {
             // Empty pages in front of records are normal on AWS.
-            let next = Some(token(arn, &cursor.shard, cursor.position, now_ms));
+            let next = Some(token(
+                arn,
+                &Cursor {
+                    withheld: cursor.withheld + 1,
+                    issued_ms: now_ms,
+                    ..cursor
+                },
+            ));
             return Ok(RecordsPage {
                 records: Vec::new(),
                 next,
@@ -133,7 +144,7 @@ impl World {
         let next = if done && (records.is_empty() || ends_early) {
             None
         } else {
-            Some(token(arn, &cursor.shard, position, now_ms))
+            Some(token(arn, &Cursor::new(cursor.shard, position, now_ms)))
         };
         Ok(RecordsPage {
             records,
@@ -167,20 +178,31 @@ impl World {
 
     fn record_json(&mut self, record: &StreamRecord, view: ViewType, out: &mut Vec<u8>) {
         let region = &self.config.region;
-        let head = format!(
-            "{{\"awsRegion\":\"{region}\",\"dynamodb\":{{\"ApproximateCreationDateTime\":{},\"Keys\":",
-            timestamp::exponent(record.created_s)
-        );
+        let head = format!("{{\"awsRegion\":\"{region}\",\"dynamodb\":{{");
         out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(&record.keys);
+        if record.poison != Some(Poison::NoTime) {
+            let created = timestamp::exponent(record.created_s);
+            let member = format!("\"ApproximateCreationDateTime\":{created},");
+            out.extend_from_slice(member.as_bytes());
+        }
+        if !record.keys.is_empty() {
+            out.extend_from_slice(b"\"Keys\":");
+            out.extend_from_slice(&record.keys);
+            out.push(b',');
+        }
         for (name, image) in [("NewImage", &record.new), ("OldImage", &record.old)] {
             if let Some(image) = image {
-                out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-                self.write_image(image, out);
+                out.extend_from_slice(format!("\"{name}\":").as_bytes());
+                if record.poison.is_some() {
+                    out.extend_from_slice(image);
+                } else {
+                    self.write_image(image, out);
+                }
+                out.push(b',');
             }
         }
         let tail = format!(
-            ",\"SequenceNumber\":\"{}\",\"SizeBytes\":{},\"StreamViewType\":\"{}\"}},\"eventID\":\"{}\",\"eventName\":\"{}\",\"eventSource\":\"aws:dynamodb\",\"eventVersion\":\"1.1\"",
+            "\"SequenceNumber\":\"{}\",\"SizeBytes\":{},\"StreamViewType\":\"{}\"}},\"eventID\":\"{}\",\"eventName\":\"{}\",\"eventSource\":\"aws:dynamodb\",\"eventVersion\":\"1.1\"",
             record.sequence_number,
             record.size_bytes,
             view.name(),
@@ -208,18 +230,23 @@ impl Shard {
     fn view_of(&self, record: &Record, size_bytes: usize) -> StreamRecord {
         StreamRecord {
             event_name: match (record.existed, record.exists) {
+                _ if record.poison == Some(Poison::UnknownEvent) => "REPLICATE",
                 (_, false) => "REMOVE",
                 (true, true) => "MODIFY",
                 (false, true) => "INSERT",
             },
             event_id: format!("{:032x}", record.event_id),
             created_s: record.created_s,
-            keys: record.keys.clone(),
+            keys: match record.poison {
+                Some(Poison::NoKeys) => Arc::default(),
+                _ => record.keys.clone(),
+            },
             new: record.new.as_ref().map(|image| image.json.clone()),
             old: record.old.as_ref().map(|image| image.json.clone()),
             sequence_number: self.number(record.position),
             size_bytes,
             expired: record.expired,
+            poison: record.poison,
         }
     }
 }

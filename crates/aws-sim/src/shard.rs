@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::image::Image;
+use crate::poison::Poison;
 use crate::rng::Rng;
 
 /// Position in a lineage. Sequence numbers are this number followed by the lineage's fixed digits, which keeps them
@@ -32,6 +33,8 @@ pub struct Record {
     pub existed: bool,
     /// There is an item after.
     pub exists: bool,
+    /// Planted, and wrong in this way.
+    pub poison: Option<Poison>,
 }
 
 /// A shard of a stream.

@@ -19,6 +19,19 @@ pub(crate) struct Cursor {
     /// `None` is the trim horizon, wherever that is when it is used.
     pub position: Option<Position>,
     pub issued_ms: i64,
+    /// Empty pages in a row that this reader got in front of records.
+    pub withheld: u32,
+}
+
+impl Cursor {
+    pub(crate) fn new(shard: String, position: Option<Position>, issued_ms: i64) -> Self {
+        Self {
+            shard,
+            position,
+            issued_ms,
+            withheld: 0,
+        }
+    }
 }
 
 /// The stream ARN and the cursor inside an iterator.
@@ -37,6 +50,7 @@ pub(crate) fn iterator_parts(token: &str) -> Option<(&str, Cursor)> {
             shard,
             position,
             issued_ms: parts.next()?.parse().ok()?,
+            withheld: parts.next()?.parse().ok()?,
         },
     ))
 }
@@ -188,7 +202,10 @@ impl World {
                 Some(position)
             }
         };
-        Ok(token(arn, shard_id, position, now_ms))
+        Ok(token(
+            arn,
+            &Cursor::new(shard_id.to_owned(), position, now_ms),
+        ))
     }
 
     pub(crate) fn stream_mut(&mut self, arn: &str) -> Result<&mut Stream, ApiError> {
@@ -279,13 +296,19 @@ fn shard_json(shard: &Shard) -> serde_json::Value {
     out
 }
 
-pub(crate) fn token(arn: &str, shard: &str, position: Option<Position>, now_ms: i64) -> String {
+pub(crate) fn token(arn: &str, cursor: &Cursor) -> String {
+    let Cursor {
+        shard,
+        position,
+        issued_ms,
+        withheld,
+    } = cursor;
     let position = position
         .map(|position| position.to_string())
         .unwrap_or_default();
     format!(
         "{arn}|1|{}",
-        STANDARD.encode(format!("{shard}|{position}|{now_ms}"))
+        STANDARD.encode(format!("{shard}|{position}|{issued_ms}|{withheld}"))
     )
 }
 

@@ -170,7 +170,7 @@ impl World {
             ));
         }
         if let Some(view) = stream {
-            self.switch_stream(&name, view)?;
+            self.switch_stream(&name, view, self.config.update_table_ms)?;
         }
         let due = now_ms + self.config.update_table_ms;
         let table = self.known_table(&name)?;
@@ -198,7 +198,13 @@ impl World {
             .into_bytes())
     }
 
-    fn switch_stream(&mut self, name: &str, view: Option<ViewType>) -> Result<(), ApiError> {
+    /// A stream that is switched on is ENABLED after `delay_ms`.
+    pub(crate) fn switch_stream(
+        &mut self,
+        name: &str,
+        view: Option<ViewType>,
+        delay_ms: i64,
+    ) -> Result<(), ApiError> {
         let on = self.known_table(name)?.stream_on;
         match view {
             Some(_) if on => Err(ApiError::validation(format!(
@@ -208,7 +214,7 @@ impl World {
                 "Table has no stream to disable: TableName: {name}"
             ))),
             Some(view) => {
-                self.open_stream(name, view, self.config.update_table_ms);
+                self.open_stream(name, view, delay_ms);
                 Ok(())
             }
             None => {
@@ -242,13 +248,17 @@ impl World {
         }
         let mut description = self.description(&name)?;
         description["TableStatus"] = json!("DELETING");
-        self.settle_exports(&name);
-        self.hide_exports(&name);
-        self.close_stream(&name);
-        self.tables.remove(&name);
+        self.remove_table(&name);
         Ok(json!({ "TableDescription": description })
             .to_string()
             .into_bytes())
+    }
+
+    pub(crate) fn remove_table(&mut self, name: &str) {
+        self.settle_exports(name);
+        self.hide_exports(name);
+        self.close_stream(name);
+        self.tables.remove(name);
     }
 
     pub(crate) fn list_tables(&mut self, params: &Params) -> Reply {

@@ -14,7 +14,7 @@ use crate::key::{ItemKey, partition_hash};
 use crate::rng::Rng;
 use crate::s3::Storage;
 use crate::shard::Record;
-use crate::stream::Stream;
+use crate::stream::{Stream, ViewType};
 use crate::table::{Table, TableSpec, Write};
 
 /// How often, in world time, old records are trimmed.
@@ -129,6 +129,25 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Deletes a table at once, with its items and its history. Its stream is closed and stays readable for a day.
+    pub fn drop_table(&mut self, table: &str) -> Result<(), ApiError> {
+        let name = self.table(table)?.name.clone();
+        self.remove_table(&name);
+        Ok(())
+    }
+
+    /// Switches the stream of a table off at once: its shards are closed, and readable for a day.
+    pub fn disable_stream(&mut self, table: &str) -> Result<(), ApiError> {
+        let name = self.table(table)?.name.clone();
+        self.switch_stream(&name, None, 0)
+    }
+
+    /// Switches the stream of a table on at once: a new stream with a new ARN.
+    pub fn enable_stream(&mut self, table: &str, view: ViewType) -> Result<(), ApiError> {
+        let name = self.table(table)?.name.clone();
+        self.switch_stream(&name, Some(view), 0)
     }
 
     /// Puts a whole item. Its numbers must be in AWS's form ([`crate::Attr::number`]) and its sets sorted.
@@ -257,6 +276,7 @@ impl World {
                 event_id: (u128::from(self.rng.next_u64()) << 64) | u128::from(self.rng.next_u64()),
                 existed: old.is_some(),
                 exists,
+                poison: None,
             };
             stream.record(partition_hash(&key.bytes), record, &mut self.rng);
         }

@@ -12,7 +12,7 @@ fn arn() -> &'static str {
     "arn:aws:dynamodb:us-east-1:123456789012:table/t"
 }
 
-fn start(world: &mut World, more: Value) -> Result<Value, aws_sim::ApiError> {
+pub(crate) fn start(world: &mut World, more: Value) -> Result<Value, aws_sim::ApiError> {
     let mut body = json!({"TableArn": arn(), "S3Bucket": "b"});
     for (name, value) in more.as_object().cloned().unwrap_or_default() {
         body[name] = value;
@@ -46,7 +46,7 @@ fn manifest(world: &World, done: &Value) -> (Value, Vec<Value>) {
     )
 }
 
-fn lines(world: &World, done: &Value) -> Vec<Value> {
+pub(crate) fn lines(world: &World, done: &Value) -> Vec<Value> {
     let (_, files) = manifest(world, done);
     let mut out = Vec::new();
     for file in files {
@@ -85,7 +85,7 @@ fn values(world: &World, done: &Value) -> Vec<(String, String)> {
     found
 }
 
-fn finished(world: &mut World, export: &Value) -> Value {
+pub(crate) fn finished(world: &mut World, export: &Value) -> Value {
     world.advance(world.config.export.duration_ms);
     describe(world, export)
 }

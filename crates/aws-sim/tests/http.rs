@@ -1,7 +1,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use aws_sim::{Fault, FaultKind, RunningSim, Sim, WorldConfig};
+use aws_sim::{Fault, FaultKind, RunningSim, Sim, TableSpec, World, WorldConfig};
 
 fn send(sim: &RunningSim, head: &str, body: &str) -> String {
     let address = sim.url.strip_prefix("http://").expect("plain http");
@@ -95,4 +95,43 @@ fn the_clock_moves_on_command() {
     );
     assert!(answer.contains("200 OK"), "{answer}");
     assert!(sim.handle.with(|world| world.now_ms()) >= before + 3_600_000);
+}
+
+#[test]
+fn every_answer_shows_the_worlds_time() {
+    let sim = Sim::on_manual_clock(World::new(WorldConfig::default()));
+    let sim = sim.listen(([127, 0, 0, 1], 0).into()).expect("a simulator");
+    let heads = [
+        "POST / HTTP/1.1\r\nx-amz-target: DynamoDB_20120810.ListTables",
+        "POST / HTTP/1.1\r\nx-amz-target: DynamoDBStreams_20120810.ListStreams",
+        "POST / HTTP/1.1\r\nx-amz-target: DynamoDB_20120810.DescribeTable",
+        "GET /nowhere HTTP/1.1",
+    ];
+    for (ms, time) in [(0, "17:24:52"), (1999, "17:24:53"), (3_600_000, "18:24:53")] {
+        sim.advance(ms);
+        for head in heads {
+            let answer = send(&sim, head, "{}");
+            let date = format!("date: Tue, 30 Jul 2024 {time} GMT\r\n");
+            assert!(answer.contains(&date), "{answer}");
+            assert_eq!(answer.matches("date:").count(), 1, "{answer}");
+        }
+    }
+}
+
+#[test]
+fn poison_is_planted_over_http() {
+    let sim = Sim::start(WorldConfig::default()).expect("a simulator");
+    sim.handle
+        .with(|world| world.create_table(&TableSpec::new("orders")))
+        .expect("a table");
+    let plant = "POST /_sim/poison HTTP/1.1\r\ncontent-type: application/json";
+    let body =
+        |kind: &str| format!(r#"{{"table":"orders","key":{{"pk":{{"S":"a"}}}},"kind":"{kind}"}}"#);
+    assert!(send(&sim, plant, &body("unknown_type")).contains("200 OK"));
+    assert!(send(&sim, plant, &body("arsenic")).contains("422"));
+    let records = sim.handle.with(|world| {
+        let shards = world.stream_states().flat_map(|stream| stream.shards());
+        shards.map(|shard| shard.records.len()).sum::<usize>()
+    });
+    assert_eq!(records, 1);
 }

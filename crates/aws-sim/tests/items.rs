@@ -210,3 +210,43 @@ fn batches_and_transactions_check_before_they_write() {
     );
     assert!(world.table_items("t").is_empty());
 }
+
+#[test]
+fn a_batch_of_keys_is_read_up_to_sixteen_megabytes() {
+    let mut world = world(|_| ());
+    let large = "x".repeat(350_000);
+    for n in 0..60 {
+        let item = json!({"pk": {"S": n.to_string()}, "v": {"S": large}});
+        world
+            .dynamodb("PutItem", json!({"TableName": "t", "Item": item}))
+            .expect("a put");
+    }
+    let read = |world: &mut aws_sim::World, keys: Vec<serde_json::Value>| {
+        let request = json!({"t": {"Keys": keys, "ConsistentRead": true}});
+        world.dynamodb("BatchGetItem", json!({ "RequestItems": request }))
+    };
+    let key = |n: i32| json!({"pk": {"S": n.to_string()}});
+    let answer = read(&mut world, (0..61).map(key).collect()).expect("an answer");
+    let count = |value: &serde_json::Value| value.as_array().map_or(0, Vec::len);
+    let items = count(&answer["Responses"]["t"]);
+    assert_eq!(items, 16 * 1024 * 1024 / 350_003);
+    let left = answer["UnprocessedKeys"]["t"].clone();
+    assert_eq!(
+        count(&left["Keys"]),
+        60 - items,
+        "the absent one is no matter"
+    );
+    let rest = world.dynamodb("BatchGetItem", json!({"RequestItems": {"t": left}}));
+    assert_eq!(
+        count(&rest.expect("the rest")["Responses"]["t"]),
+        60 - items
+    );
+    assert_eq!(
+        code(read(&mut world, vec![key(1), key(1)])),
+        "ValidationException"
+    );
+    assert_eq!(
+        code(read(&mut world, (0..101).map(key).collect())),
+        "ValidationException"
+    );
+}

@@ -5,5 +5,7 @@ mod exports;
 mod faults;
 mod http;
 mod items;
+mod lives;
 mod scenario;
 mod streams;
+mod windows;

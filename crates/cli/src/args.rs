@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand};
 use crate::env_vars;
 use crate::printer::Output;
 
+pub(crate) use datasource::{DatasourceCommand, QuarantineCommand};
+
+mod datasource;
+
 /// Mirror DynamoDB tables into ClickHouse and keep them in step.
 #[derive(Debug, Parser)]
 #[command(
@@ -88,7 +92,7 @@ pub(crate) enum Command {
     /// Run a query
     #[command(after_help = SQL_EXAMPLES)]
     Sql(SqlArgs),
-    /// List, read, stop and start data sources
+    /// List, read, stop, start, verify, resync and repair data sources
     #[command(subcommand, arg_required_else_help = true)]
     Datasource(DatasourceCommand),
     /// Set, list and remove the secrets of the workspace
@@ -241,50 +245,6 @@ pub(crate) struct LogsArgs {
     #[arg(long, short = 'n', value_name = "LINES", default_value_t = 100)]
     pub(crate) lines: usize,
 }
-
-/// `tb datasource`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum DatasourceCommand {
-    /// List data sources: state, rows, lag, headroom, quarantine, what to do next
-    #[command(after_help = DATASOURCE_LS_EXAMPLES)]
-    Ls,
-    /// Show everything about one data source
-    #[command(after_help = "Examples:\n  tb datasource show orders")]
-    Show {
-        /// Data source
-        name: String,
-    },
-    /// Print rows of a data source, the latest version of each
-    #[command(
-        after_help = "Examples:\n  tb datasource data orders\n  tb datasource data orders --limit 1000 --output csv"
-    )]
-    Data {
-        /// Data source
-        name: String,
-        /// At most this many rows
-        #[arg(long, value_name = "ROWS", default_value_t = 5)]
-        limit: u64,
-    },
-    /// Stop mirroring; rows stay and the stream keeps changes for 24 hours
-    #[command(after_help = "Examples:\n  tb datasource stop orders")]
-    Stop {
-        /// Data source
-        name: String,
-    },
-    /// Go on mirroring where it was stopped
-    #[command(after_help = "Examples:\n  tb datasource start orders")]
-    Start {
-        /// Data source
-        name: String,
-    },
-}
-
-const DATASOURCE_LS_EXAMPLES: &str = "Examples:
-  tb datasource ls
-  tb datasource ls --output json
-
-LAG       how far the rows are behind the table
-HEADROOM  time until the oldest unread change leaves the stream";
 
 /// `tb secret`.
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use mirror::checks::TableLimits;
 use mirror::sink::Sink;
 use mirror::source::Sources;
-use mirror::warehouse::{QueryLimits, Warehouse};
+use mirror::warehouse::{QueryLimits, Verifier, Warehouse};
 use server::run::{Parts, ServerError};
 use server::settings::Settings;
 use server::state_dir::StateDir;
@@ -66,6 +66,7 @@ async fn serve_until_signal(plan: &Plan) -> Outcome {
     let (clickhouse, engine) = clickhouse(plan).await?;
     let parts = Parts {
         warehouse: Arc::clone(&clickhouse) as Arc<dyn Warehouse>,
+        verifier: Arc::clone(&clickhouse) as Arc<dyn Verifier>,
         sink: clickhouse as Arc<dyn Sink>,
         sources: sources(plan)?,
         clock: Arc::new(SystemClock),

@@ -4,11 +4,12 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use crate::args::{
-    Cli, Command, DatasourceCommand, Global, LocalCommand, SecretCommand, WaitArgs,
-    WorkspaceCommand,
+    Cli, Command, DatasourceCommand, Global, LocalCommand, QuarantineCommand, SecretCommand,
+    WaitArgs, WorkspaceCommand,
 };
 use crate::commands::{
-    build, check, datasource, deploy, info, local, secret, server, sql, workspace_current,
+    build, check, datasource, deploy, info, local, quarantine, resync, secret, server, sql, verify,
+    workspace_current,
 };
 use crate::env_vars;
 use crate::failure::{Exit, Failure, Outcome};
@@ -121,6 +122,44 @@ fn run_datasource(command: DatasourceCommand, session: &Session, printer: &Print
         }
         DatasourceCommand::Stop { name } => wait_for(datasource::stop(session, &name, printer)),
         DatasourceCommand::Start { name } => wait_for(datasource::start(session, &name, printer)),
+        DatasourceCommand::Resync {
+            name,
+            reason,
+            yes,
+            wait,
+        } => {
+            let options = resync::Options {
+                reason,
+                yes,
+                wait: waits(wait, printer),
+            };
+            wait_for(resync::run(session, &name, &options, printer))
+        }
+        DatasourceCommand::Verify(args) => {
+            let sample = (!args.full).then_some(args.sample);
+            wait_for(verify::run(
+                session,
+                &args.name,
+                sample,
+                args.repair,
+                printer,
+            ))
+        }
+        DatasourceCommand::Quarantine(command) => match command {
+            QuarantineCommand::Ls { name, limit } => {
+                wait_for(quarantine::ls(session, &name, limit, printer))
+            }
+            QuarantineCommand::Show {
+                name,
+                origin,
+                position,
+            } => wait_for(quarantine::show(
+                session, &name, &origin, &position, printer,
+            )),
+            QuarantineCommand::Replay { name, dry_run } => {
+                wait_for(quarantine::replay(session, &name, dry_run, printer))
+            }
+        },
     }
 }
 

@@ -54,6 +54,69 @@ pub(crate) async fn backfills(client: &Client, started: Vec<String>, printer: &P
     }
 }
 
+/// Waits until the resync of `name` has put its table in place; Ctrl-C stops the waiting and nothing else.
+pub(crate) async fn resync(client: &Client, name: &str, printer: &Printer) -> Outcome {
+    tokio::select! {
+        biased;
+        signal = tokio::signal::ctrl_c() => {
+            signal.map_err(|error| Failure::new(Exit::Failed, "cannot listen for Ctrl-C").because(&error))?;
+            printer.note("\nThe resync goes on on the server. Watch it with: tb datasource ls");
+            Err(Failure::told(Exit::Interrupted))
+        }
+        result = until_resynced(client, name, printer) => result,
+    }
+}
+
+async fn until_resynced(client: &Client, name: &str, printer: &Printer) -> Outcome {
+    let progress = Progress::new(printer);
+    let mut it = Followed {
+        line: progress.line(printer),
+        phase: String::new(),
+        mark: None,
+    };
+    let mut failures = 0;
+    loop {
+        let mirrors = match mirrors::list(client).await {
+            Ok(mirrors) => mirrors,
+            Err(failure) if failure.exit == Exit::Unreachable && failures < PATIENCE => {
+                failures += 1;
+                tokio::time::sleep(INTERVAL).await;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        failures = 0;
+        let mirror = mirrors.into_iter().find(|mirror| mirror.datasource == name);
+        let Some(mirror) = mirror.filter(|mirror| mirror.state != "stopped") else {
+            it.line.clear();
+            let problem = format!("the mirror of {name} does not run any more");
+            return Err(Failure::new(Exit::Failed, problem).hint(format!(
+                "the resync goes on after: tb datasource start {name}"
+            )));
+        };
+        let Some(resync) = mirror.resync else {
+            it.line.clear();
+            return Ok(());
+        };
+        let shown = Mirror {
+            datasource: name.to_owned(),
+            state: match &resync.problem {
+                Some(_) => "retrying".to_owned(),
+                None => resync.state,
+            },
+            reason: resync.problem,
+            backfill: resync.backfill,
+            ..Mirror::default()
+        };
+        if shown.backfill.phase == "loaded" && shown.state != "retrying" {
+            it.line.say(&format!("{name}: the new table catches up"));
+        } else {
+            show(&mut it, &shown);
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
 async fn until_loaded(client: &Client, names: &BTreeSet<String>, printer: &Printer) -> Outcome {
     let progress = Progress::new(printer);
     let mut followed: BTreeMap<String, Followed> = BTreeMap::new();

@@ -11,26 +11,68 @@ use crate::failure::{Exit, Failure, Outcome};
 pub(crate) struct Mirror {
     /// Its data source.
     pub(crate) datasource: String,
-    /// `starting`, `backfilling`, `live`, `retrying`, `broken`, `gap`, `stopped`.
+    /// `starting`, `backfilling`, `live`, `retrying`, `broken`, `stalled`, `healing`, `gap`, `stopped`.
     pub(crate) state: String,
     /// Why, when the state is not a good one.
     pub(crate) reason: Option<String>,
     /// What to do about it.
     pub(crate) next_action: Option<String>,
+    /// What has not moved although it should have.
+    pub(crate) stalled: Option<String>,
+    /// Changes were lost and are not back yet.
+    pub(crate) gap: bool,
+    /// The healing of a gap under way.
+    pub(crate) healing: Option<Healing>,
+    /// The new backfill beside the table.
+    pub(crate) resync: Option<Resync>,
     /// The initial load.
     pub(crate) backfill: Backfill,
     /// Rows written from the stream.
     pub(crate) stream_rows: Option<u64>,
     /// Records that could not be converted.
     pub(crate) quarantined: u64,
+    /// Every change before this time is in ClickHouse.
+    pub(crate) watermark: Option<String>,
     /// Seconds behind the table.
     pub(crate) lag_seconds: Option<f64>,
     /// Seconds until an unread change is lost.
     pub(crate) headroom_seconds: Option<f64>,
+    /// Shards that are read.
+    pub(crate) active_shards: u64,
+    /// Shards that wait for their parents.
+    pub(crate) waiting_shards: u64,
+    /// The last successful read of the stream.
+    pub(crate) last_read_at: Option<String>,
     /// The last failure, even if it passed since.
     pub(crate) last_error: Option<String>,
     /// Things worth knowing that stop nothing.
     pub(crate) warnings: Vec<String>,
+}
+
+/// A gap that incremental exports close.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Healing {
+    /// What was lost.
+    pub(crate) what: String,
+    /// Windows healed.
+    pub(crate) windows_healed: u64,
+    /// Windows in all.
+    pub(crate) windows_total: u64,
+}
+
+/// A new backfill that will take the table's place.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Resync {
+    /// Why.
+    pub(crate) reason: String,
+    /// State of the new table's mirror.
+    pub(crate) state: String,
+    /// What is in its way.
+    pub(crate) problem: Option<String>,
+    /// Its load.
+    pub(crate) backfill: Backfill,
 }
 
 /// Progress of an initial load.

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::program::Program;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 31] = [
     "",
     "local",
     "local start",
@@ -24,6 +24,12 @@ const COMMANDS: [&str; 25] = [
     "datasource data",
     "datasource stop",
     "datasource start",
+    "datasource resync",
+    "datasource verify",
+    "datasource quarantine",
+    "datasource quarantine ls",
+    "datasource quarantine show",
+    "datasource quarantine replay",
     "secret",
     "secret set",
     "secret ls",
@@ -43,7 +49,10 @@ fn help(command: &str, flag: &str) -> String {
 fn every_command_has_a_help_with_examples() {
     for command in COMMANDS {
         let text = help(command, "--help");
-        let group = matches!(command, "" | "local" | "datasource" | "secret");
+        let group = matches!(
+            command,
+            "" | "local" | "datasource" | "datasource quarantine" | "secret"
+        );
         assert!(group || text.contains("Examples:\n  "), "{command}: {text}");
         let name = if command.is_empty() { "tb" } else { command };
         assert_snapshot!(format!("help {name}").replace(' ', "_"), text);

@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("server", &["mirror", "datafile"]),
     ("aws-sim", &[]),
     ("testkit", &["mirror", "datafile", "server", "aws-sim"]),
+    ("fuzz-targets", &["mirror", "datafile", "source-dynamodb"]),
     (
         "cli",
         &[

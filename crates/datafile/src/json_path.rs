@@ -146,8 +146,11 @@ fn parse_quoted(text: &str) -> Result<(String, &str), (&str, &'static str)> {
         match chars.next() {
             Some((at, 'u')) => {
                 let digits = text.get(at + 1..at + 5).ok_or((&text[at..], BAD_ESCAPE))?;
+                // `from_str_radix` would take a sign for a digit.
+                let hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
                 let code = u32::from_str_radix(digits, 16)
                     .ok()
+                    .filter(|_| hex)
                     .and_then(char::from_u32);
                 key.push(code.ok_or((&text[at..], BAD_ESCAPE))?);
                 chars.nth(3);
@@ -188,6 +191,7 @@ mod tests {
             ("$.a..b", 4),
             ("$.a['b", 4),
             ("$.a[0]", 4),
+            ("$.a['\\u+041']", 6),
         ] {
             assert_eq!(JsonPath::parse(text).expect_err("invalid").at, at, "{text}");
         }

@@ -221,7 +221,7 @@ fn quoted(value: &str) -> String {
 fn bare(value: &str) -> String {
     let secret = value.contains("{{");
     let plain = !value.is_empty()
-        && !value.contains(['"', '\'', '#', '\t'])
+        && !value.contains(['"', '\'', '#', '\t', '\r'])
         && !value.contains("  ")
         && !value.starts_with([' ', '>'])
         && !value.ends_with(' ');

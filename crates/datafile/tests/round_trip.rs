@@ -272,6 +272,19 @@ fn pipe() -> impl Strategy<Value = Pipe> {
         })
 }
 
+#[test]
+fn white_space_inside_quotes_survives() {
+    for space in ["\t", "\r", "  ", " \r ", "\u{a0}", "\u{b}"] {
+        let text = format!(
+            "NODE a\nSQL >\n    SELECT 1\nTYPE copy\nTARGET_DATASOURCE t\nCOPY_SCHEDULE \"a{space}b\"\n"
+        );
+        let written = reread("daily.pipe", &text).pipes.remove(0);
+        let again = reread("daily.pipe", &render_pipe(&written)).pipes.remove(0);
+        assert_eq!(again.nodes, written.nodes, "{space:?}");
+        assert_eq!(written.nodes[0].options[1].1, format!("a{space}b"));
+    }
+}
+
 fn reread(path: &str, text: &str) -> Project {
     parse(&[(path, text)]).project
 }

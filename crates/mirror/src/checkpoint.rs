@@ -45,8 +45,9 @@ pub struct ShardCheckpoint {
     /// When the shard finished, milliseconds; finished marks are purged after
     /// [`crate::limits::FINISHED_SHARD_KEPT_MS`].
     pub finished_at_ms: Option<i64>,
-    /// The shard was last known read to its tip at this time, milliseconds; headroom is counted from it.
-    pub caught_up_at_ms: Option<i64>,
+    /// Every change of this shard before this time is durable, AWS's milliseconds. Grows while the shard is read,
+    /// also when nothing is written; the end of a shard says nothing about the time after its last record.
+    pub watermark_ms: Option<i64>,
 }
 
 /// How far an export is.

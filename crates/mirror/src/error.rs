@@ -35,6 +35,8 @@ pub enum ErrorKind {
     },
     /// The same client token was used with other parameters.
     ExportConflict,
+    /// The window of an incremental export is not inside the time that point-in-time recovery covers.
+    ExportTime,
     /// Bytes that are not what the manifest or the protocol promised: MD5, counts, gzip, JSON.
     Corrupt,
     /// No space left where the rows go.

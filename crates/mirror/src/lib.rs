@@ -14,6 +14,7 @@ pub mod checks;
 pub mod clock;
 pub mod column_type;
 pub mod error;
+pub mod heal;
 pub mod limits;
 pub mod number;
 pub mod plan;

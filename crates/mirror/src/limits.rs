@@ -15,6 +15,10 @@ pub const MAX_DEPTH: usize = 40;
 /// Records leave a stream after 24 hours, milliseconds.
 pub const STREAM_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// A mirror is stalled when something that had to happen is overdue by this much, milliseconds: noticed within a
+/// minute, the longest usual pause between two reads included.
+pub const STALLED_AFTER_MS: i64 = 50 * 1000;
+
 /// A finished shard's mark is kept this long, milliseconds: DescribeStream lists it for a day, and a forgotten
 /// mark would replay the lineage.
 pub const FINISHED_SHARD_KEPT_MS: i64 = 48 * 60 * 60 * 1000;

@@ -109,6 +109,16 @@ impl MirrorPlan {
         format!("{}_quarantine", self.table)
     }
 
+    /// Name of the table that a resync fills beside this one.
+    pub fn shadow_table(&self) -> String {
+        format!("{}__resync", self.table)
+    }
+
+    /// Name of the table that a verification fills beside this one.
+    pub fn verify_table(&self) -> String {
+        format!("{}__verify", self.table)
+    }
+
     /// An empty batch with this plan's columns.
     pub fn new_batch(&self) -> crate::batch::Batch {
         crate::batch::Batch::new(self.columns.iter().map(|column| &column.column_type))

@@ -13,7 +13,7 @@ use std::fmt;
 use crate::batch::Batch;
 use crate::change::{ChangeRecord, EventKind};
 use crate::plan::MirrorPlan;
-use crate::transcode::TranscodeError;
+use crate::transcode::{TranscodeError, incremental_line};
 
 use fill::{Fill, Image, Images, canonical};
 
@@ -133,6 +133,35 @@ impl Projection {
             user_identity: None,
         };
         self.append(&change, batch)
+    }
+
+    /// Appends one line of an incremental export: the last state of an item in a window of time. `version` makes the
+    /// row's version out of the time of the write, both in milliseconds.
+    pub fn project_incremental_line(
+        &mut self,
+        line: &[u8],
+        version: impl FnOnce(i64) -> i64,
+        aws_region: &str,
+        batch: &mut Batch,
+    ) -> Result<(), RowError> {
+        let parts = incremental_line(line).map_err(RowError::broken)?;
+        let old_image = parts.old_image.map(|old| &line[old]);
+        let change = ChangeRecord {
+            kind: match (&parts.new_image, old_image) {
+                (None, _) => EventKind::Remove,
+                (Some(_), None) => EventKind::Insert,
+                (Some(_), Some(_)) => EventKind::Modify,
+            },
+            keys: &line[parts.keys],
+            new_image: parts.new_image.map(|new| &line[new]),
+            old_image,
+            version_ms: version(parts.written_us.div_euclid(1000)),
+            event_id: "",
+            sequence_number: "",
+            aws_region,
+            user_identity: None,
+        };
+        self.project(&change, batch)
     }
 
     fn scan(&mut self, change: &ChangeRecord<'_>) -> Result<(), TranscodeError> {

@@ -4,9 +4,10 @@
 //! could apply two changes of one item in the wrong order. The tree remembers finished shards after AWS has
 //! forgotten them, so that a lineage is neither read twice nor continued without its clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::ShardCheckpoint;
+use crate::heal::Coverage;
 use crate::limits::FINISHED_SHARD_KEPT_MS;
 use crate::source::Shard;
 
@@ -24,17 +25,58 @@ pub struct Discovery {
 #[derive(Clone, Debug, Default)]
 pub struct ShardTree {
     shards: BTreeMap<String, ShardCheckpoint>,
+    coverage: Coverage,
+    shape: Shape,
+}
+
+/// What follows from parents and ends alone, so that nobody has to look at every shard to tell how far the mirror is.
+#[derive(Clone, Debug, Default)]
+struct Shape {
+    frontier: Vec<String>,
+    waiting: usize,
 }
 
 impl ShardTree {
-    /// The tree as it was stored.
-    pub fn restore(checkpoints: Vec<ShardCheckpoint>) -> Self {
-        Self {
+    /// The tree as it was stored, and what else is in the table.
+    pub fn restore(checkpoints: Vec<ShardCheckpoint>, coverage: Coverage) -> Self {
+        let mut tree = Self {
             shards: checkpoints
                 .into_iter()
-                .map(|shard| (shard.shard_id.clone(), shard))
+                .map(|shard| {
+                    let clock_ms = shard.clock_ms.max(coverage.clock_floor_ms);
+                    (
+                        shard.shard_id.clone(),
+                        ShardCheckpoint { clock_ms, ..shard },
+                    )
+                })
                 .collect(),
-        }
+            coverage,
+            shape: Shape::default(),
+        };
+        tree.reshape();
+        tree
+    }
+
+    fn reshape(&mut self) {
+        let parents: BTreeSet<&str> = self
+            .shards
+            .values()
+            .filter_map(|shard| shard.parent.as_deref())
+            .collect();
+        let open = |shard: &&ShardCheckpoint| !shard.finished;
+        let in_front = |shard: &&ShardCheckpoint| {
+            if shard.finished {
+                !parents.contains(shard.shard_id.as_str())
+            } else {
+                self.parent_done(shard)
+            }
+        };
+        let frontier = self.shards.values().filter(in_front);
+        let waiting = self.shards.values().filter(open);
+        self.shape = Shape {
+            frontier: frontier.map(|shard| shard.shard_id.clone()).collect(),
+            waiting: waiting.filter(|shard| !self.parent_done(shard)).count(),
+        };
     }
 
     /// Takes in all pages of a DescribeStream. Known shards are left as they are.
@@ -56,14 +98,17 @@ impl ShardTree {
                 shard_id: shard.id.clone(),
                 parent: shard.parent.clone(),
                 position: None,
-                clock_ms: 0,
+                clock_ms: self.coverage.clock_floor_ms,
                 finished: false,
                 finished_at_ms: None,
-                caught_up_at_ms: None,
+                watermark_ms: None,
             });
         }
         for shard in &discovery.new {
             self.shards.insert(shard.shard_id.clone(), shard.clone());
+        }
+        if !discovery.new.is_empty() {
+            self.reshape();
         }
         discovery
     }
@@ -79,10 +124,7 @@ impl ShardTree {
 
     /// Shards that wait for their parent.
     pub fn waiting(&self) -> usize {
-        self.shards
-            .values()
-            .filter(|shard| !shard.finished && !self.parent_done(shard))
-            .count()
+        self.shape.waiting
     }
 
     /// A shard by id.
@@ -97,17 +139,96 @@ impl ShardTree {
 
     /// Takes in what became durable. The caller has stored it already.
     pub fn commit(&mut self, checkpoints: &[ShardCheckpoint]) {
+        let mut ended = false;
         for checkpoint in checkpoints {
-            self.shards
+            let before = self
+                .shards
                 .insert(checkpoint.shard_id.clone(), checkpoint.clone());
+            ended |= before.is_none_or(|before| before.finished != checkpoint.finished);
+        }
+        if ended {
+            self.reshape();
         }
     }
 
-    /// Notes that a shard was read to its tip at `now_ms` and nothing of it is outstanding.
-    pub fn caught_up(&mut self, shard_id: &str, now_ms: i64) {
+    /// Notes that every change of a shard before `tip_ms` is durable.
+    pub fn at_tip(&mut self, shard_id: &str, tip_ms: i64) {
         if let Some(shard) = self.shards.get_mut(shard_id) {
-            shard.caught_up_at_ms = Some(now_ms);
+            shard.watermark_ms = shard.watermark_ms.max(Some(tip_ms));
         }
+    }
+
+    /// The highest version given so far, milliseconds.
+    pub fn highest_clock_ms(&self) -> i64 {
+        let clocks = self.shards.values().map(|shard| shard.clock_ms);
+        clocks.max().unwrap_or(0).max(self.coverage.clock_floor_ms)
+    }
+
+    /// Every change before this time in the lineage that ends with this shard is durable, AWS's milliseconds:
+    /// what is known of the shard itself, of its parents, that it has no records from before it began, and what a
+    /// healing brought. `None` if nothing is known.
+    pub fn watermark_ms(&self, shard_id: &str) -> Option<i64> {
+        let mut next = self.shards.get(shard_id);
+        // A lineage has no loops on AWS; a stored one is read only so far.
+        for _ in 0..self.shards.len() {
+            let Some(shard) = next else { break };
+            if shard.watermark_ms.is_some() {
+                return shard
+                    .watermark_ms
+                    .max(created_ms(shard_id))
+                    .max(self.coverage.until_ms);
+            }
+            next = shard.parent.as_ref().and_then(|id| self.shards.get(id));
+        }
+        created_ms(shard_id).max(self.coverage.until_ms)
+    }
+
+    /// Whether anything was ever read of the lineage that ends with this shard.
+    pub fn was_read(&self, shard_id: &str) -> bool {
+        let mut next = self.shards.get(shard_id);
+        for _ in 0..self.shards.len() {
+            let Some(shard) = next else { break };
+            if shard.position.is_some() || shard.watermark_ms.is_some() {
+                return true;
+            }
+            next = shard.parent.as_ref().and_then(|id| self.shards.get(id));
+        }
+        false
+    }
+
+    /// Shards that hold the mirror's watermark back: those that are being read, and those that ended and whose
+    /// children are not listed yet.
+    pub fn frontier(&self) -> impl Iterator<Item = &ShardCheckpoint> {
+        self.shape
+            .frontier
+            .iter()
+            .filter_map(|id| self.shards.get(id))
+    }
+
+    /// Shards that ended, have no children, and are not listed any more: nobody will ever list their children.
+    pub fn dead_ends(&self, listed: &[Shard]) -> Vec<String> {
+        let listed: BTreeSet<&str> = listed.iter().map(|shard| shard.id.as_str()).collect();
+        self.frontier()
+            .filter(|shard| shard.finished && !listed.contains(shard.shard_id.as_str()))
+            .map(|shard| shard.shard_id.clone())
+            .collect()
+    }
+
+    /// Forgets shards. The caller has done so in the store.
+    pub fn forget(&mut self, shard_ids: &[String]) {
+        for id in shard_ids {
+            self.shards.remove(id);
+        }
+        self.reshape();
+    }
+
+    /// Every change before this time is durable, AWS's milliseconds; `None` if there is no shard, or one of which
+    /// nothing is known.
+    pub fn lowest_watermark_ms(&self) -> Option<i64> {
+        let known = self
+            .frontier()
+            .map(|shard| self.watermark_ms(&shard.shard_id));
+        known.min().flatten()
     }
 
     /// Finished shards that AWS no longer lists and nobody will ask for again; removes and returns them.
@@ -131,9 +252,7 @@ impl ShardTree {
             .filter(|shard| old(shard) && !needed(&shard.shard_id))
             .map(|shard| shard.shard_id.clone())
             .collect();
-        for id in &ids {
-            self.shards.remove(id);
-        }
+        self.forget(&ids);
         ids
     }
 
@@ -151,6 +270,25 @@ impl ShardTree {
             ..shard.clone()
         }
     }
+}
+
+/// How far the time in a shard's id may be from the time of its first record, milliseconds: AWS promises nothing.
+const CREATION_FUZZ_MS: i64 = 5_000;
+
+/// No record of the shard is from before this time, AWS's milliseconds.
+pub fn created_ms(shard_id: &str) -> Option<i64> {
+    Some(named_ms(shard_id)? - CREATION_FUZZ_MS)
+}
+
+/// No record of the shard's parents is from after this time, AWS's milliseconds.
+pub fn created_by_ms(shard_id: &str) -> Option<i64> {
+    Some(named_ms(shard_id)? + CREATION_FUZZ_MS)
+}
+
+/// The time of creation that a shard's id carries: `shardId-<20 digits of milliseconds>-<hex>`.
+fn named_ms(shard_id: &str) -> Option<i64> {
+    let digits = shard_id.strip_prefix("shardId-")?.split('-').next()?;
+    digits.parse().ok()
 }
 
 #[cfg(test)]
@@ -245,7 +383,7 @@ mod tests {
         let mut tree = ShardTree::default();
         tree.observe(&[listed("a", None), listed("b", Some("a"))]);
         finish(&mut tree, "a", 40, 0);
-        let again = ShardTree::restore(tree.iter().cloned().collect());
+        let again = ShardTree::restore(tree.iter().cloned().collect(), Coverage::default());
         assert_eq!(ids(&again.readable()), ["b"]);
         assert_eq!(again.readable()[0].clock_ms, 40);
     }

@@ -1,5 +1,7 @@
 //! The port that takes rows.
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 
 use crate::batch::Batch;
@@ -42,6 +44,19 @@ pub enum RowOrder {
 pub trait Sink: Send + Sync {
     /// Inserts one batch as one block. An empty batch is `Ok` and does nothing.
     async fn insert(&self, plan: &MirrorPlan, batch: &Batch, order: RowOrder) -> Result<()>;
+
+    /// The highest version of any row in the table, milliseconds; `None` if it is empty.
+    async fn highest_version(&self, plan: &MirrorPlan) -> Result<Option<i64>>;
+
+    /// Inserts a tombstone of version `tombstone_ms` for every key whose row under FINAL is alive and has a version
+    /// inside `versions_ms`; returns how many. Doing it twice is doing it once, if `tombstone_ms` is above the range.
+    async fn bury(
+        &self,
+        plan: &MirrorPlan,
+        aws_region: &str,
+        versions_ms: RangeInclusive<i64>,
+        tombstone_ms: i64,
+    ) -> Result<u64>;
 
     /// Inserts into `<table>_quarantine`. The same record twice is one row under FINAL.
     async fn quarantine(&self, plan: &MirrorPlan, records: &[QuarantinedRecord]) -> Result<()>;

@@ -80,6 +80,15 @@ pub enum ShardPosition {
     After(SequenceNumber),
 }
 
+/// A span of time whose changes an incremental export holds. Whole seconds, 15 minutes to 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportWindow {
+    /// Its first moment, milliseconds since 1970.
+    pub from_ms: i64,
+    /// The first moment after it, milliseconds since 1970.
+    pub to_ms: i64,
+}
+
 /// A request for an export. The same values always give the same export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportRequest {
@@ -87,6 +96,8 @@ pub struct ExportRequest {
     pub client_token: String,
     /// Prefix in the bucket.
     pub s3_prefix: String,
+    /// The changes of a span of time, both images; `None` is every item as of now.
+    pub window: Option<ExportWindow>,
 }
 
 /// State of an export.
@@ -136,7 +147,7 @@ pub struct ExportFile {
 /// The manifest of a completed export, both files verified against their MD5 objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportManifest {
-    /// The point in time that was exported, milliseconds.
+    /// The point in time that was exported, milliseconds; the end of the window of an incremental export.
     pub export_time_ms: i64,
     /// Sum of the files' item counts, as the summary claims it.
     pub item_count: u64,
@@ -155,9 +166,36 @@ pub trait ExportFileReader: Send {
     fn next_lines(&mut self, block: &mut Vec<u8>, target_bytes: usize) -> Result<bool>;
 }
 
+/// Where in the table a consistent Scan goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanRequest {
+    /// Which of `total_segments` equal parts of the key space, from 0.
+    pub segment: u32,
+    /// 1 to 1,000,000.
+    pub total_segments: u32,
+    /// Items to look at, at most.
+    pub limit: u32,
+    /// The key to go on after, as DynamoDB JSON.
+    pub after: Option<Vec<u8>>,
+}
+
+/// One answer of a Scan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanPage {
+    /// Items as DynamoDB JSON objects.
+    pub items: Vec<Vec<u8>>,
+    /// The key to go on after; `None` at the end of the segment.
+    pub next: Option<Vec<u8>>,
+}
+
 /// One table.
 #[async_trait]
 pub trait Source: Send + Sync {
+    /// How far AWS's clock is ahead of this machine's, milliseconds; negative if it is behind. From the `Date` of
+    /// the latest answer, and never more than the truth, so that this machine's time plus this is never later
+    /// than AWS's. 0 before the first answer.
+    fn clock_ahead_ms(&self) -> i64;
+
     /// DescribeTable and DescribeContinuousBackups.
     async fn describe_table(&self) -> Result<TableDescription>;
 
@@ -184,7 +222,8 @@ pub trait Source: Send + Sync {
     /// One page.
     async fn get_records(&self, iterator: &str) -> Result<StreamPage>;
 
-    /// Asks for a full export; the same request again answers with the same export.
+    /// Asks for an export; the same request again answers with the same export. `ExportTime` if
+    /// point-in-time recovery does not reach back to the window.
     async fn start_export(&self, request: &ExportRequest) -> Result<ExportDescription>;
 
     /// State of an export.
@@ -195,4 +234,11 @@ pub trait Source: Send + Sync {
 
     /// Downloads one data file, verifies its MD5, and opens it.
     async fn open_file(&self, file: &ExportFile) -> Result<Box<dyn ExportFileReader>>;
+
+    /// Consistent reads of single items by key (DynamoDB JSON objects), answers in the same order; `None` where
+    /// there is no such item. `AccessDenied` if the role may not BatchGetItem, which the page's policy leaves out.
+    async fn read_items(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>>;
+
+    /// One page of a consistent Scan.
+    async fn scan(&self, request: &ScanRequest) -> Result<ScanPage>;
 }

@@ -13,7 +13,11 @@ pub enum MirrorState {
     Retrying,
     /// Somebody has to act: see reason and next action.
     Broken,
-    /// Changes were lost; the mirror goes on with what it can read.
+    /// Records may exist, and nothing has moved for a minute: see the reason.
+    Stalled,
+    /// Changes were lost; incremental exports are bringing them.
+    Healing,
+    /// Changes were lost and cannot be brought back one by one; a new backfill is needed.
     Gap,
     /// Stopped by a person.
     Stopped,
@@ -28,6 +32,8 @@ impl MirrorState {
             Self::Live => "live",
             Self::Retrying => "retrying",
             Self::Broken => "broken",
+            Self::Stalled => "stalled",
+            Self::Healing => "healing",
             Self::Gap => "gap",
             Self::Stopped => "stopped",
         }
@@ -53,6 +59,28 @@ pub struct BackfillStatus {
     pub seconds_left: Option<u64>,
 }
 
+/// A healing under way, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HealingStatus {
+    /// What was lost.
+    pub what: String,
+    /// Windows healed and in all.
+    pub windows: (usize, usize),
+}
+
+/// A resync under way, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResyncStatus {
+    /// Why.
+    pub reason: String,
+    /// The new table's mirror: `starting`, `backfilling`, `live`, ...
+    pub state: MirrorState,
+    /// What is in its way.
+    pub problem: Option<String>,
+    /// Its backfill.
+    pub backfill: BackfillStatus,
+}
+
 /// One mirror as people see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusReport {
@@ -62,17 +90,25 @@ pub struct StatusReport {
     pub reason: Option<String>,
     /// What to do about it.
     pub next_action: Option<String>,
-    /// Changes were lost: only a new backfill makes the mirror equal to its table again.
+    /// Changes were lost and are not back yet.
     pub gap: bool,
+    /// What has not moved although it should have, and for how long; in any state but `stopped`.
+    pub stalled: Option<String>,
+    /// The healing under way.
+    pub healing: Option<HealingStatus>,
+    /// The resync under way.
+    pub resync: Option<ResyncStatus>,
     /// Backfill.
     pub backfill: BackfillStatus,
     /// Rows written from the stream since the worker started.
     pub stream_rows: u64,
     /// Records in quarantine since the mirror exists.
     pub quarantined: u64,
+    /// Every change before this time is in ClickHouse, milliseconds by AWS's clock; `None` until the backfill is loaded.
+    pub watermark_ms: Option<i64>,
     /// Seconds by which the mirror is behind the stream; `None` until it is known.
     pub lag_seconds: Option<f64>,
-    /// Seconds until the oldest unread record may leave the stream.
+    /// Seconds until a record after the watermark may leave the stream.
     pub headroom_seconds: Option<u64>,
     /// Shards being read, and shards that wait for their parents.
     pub shards: (usize, usize),

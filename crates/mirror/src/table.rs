@@ -65,4 +65,6 @@ pub struct TableDescription {
     pub stream: Option<StreamInfo>,
     /// Whether point-in-time recovery is on.
     pub pitr_enabled: bool,
+    /// The earliest time that point-in-time recovery covers, milliseconds, if it says so.
+    pub restorable_from_ms: Option<i64>,
 }

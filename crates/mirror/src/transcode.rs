@@ -20,7 +20,7 @@ mod text;
 use std::ops::Range;
 
 pub use error::{TranscodeError, TranscodeErrorKind};
-pub use find::{TypedValue, export_line_item, find};
+pub use find::{IncrementalLine, TypedValue, export_line_item, find, incremental_line};
 pub(crate) use text::{escape_into, unescape_into};
 
 use order::Member;

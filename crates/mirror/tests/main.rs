@@ -4,6 +4,8 @@
 mod allocation;
 mod batch;
 mod export_line;
+mod heal;
+mod hostile_items;
 mod items;
 mod numbers;
 mod plan;

@@ -13,8 +13,9 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 use mirror::clock::Clock;
+use mirror::sink::Sink;
 use mirror::source::{CallerIdentity, Sources};
-use mirror::warehouse::Warehouse;
+use mirror::warehouse::{Verifier, Warehouse};
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +24,7 @@ use crate::secrets::Keyring;
 use crate::settings::Settings;
 use crate::store::{Installation, SqliteStore};
 use crate::telemetry;
+use crate::verify::Jobs;
 use crate::worker::Supervisor;
 
 mod build;
@@ -33,10 +35,12 @@ mod deployments;
 mod error;
 mod health;
 mod integrations;
+mod jobs;
 mod local_tokens;
 mod mirrors;
 mod params;
 mod policies;
+mod quarantine;
 mod sql;
 mod tokens;
 mod upload;
@@ -58,6 +62,10 @@ pub(crate) struct App {
     pub(crate) deployer: Arc<Deployer>,
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) warehouse: Arc<dyn Warehouse>,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) verifier: Arc<dyn Verifier>,
+    /// Verifications, running and over.
+    pub(crate) jobs: Jobs,
     pub(crate) sources: Option<Arc<dyn Sources>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Work that goes on when its client has gone away.
@@ -92,7 +100,8 @@ fn tinybird_routes() -> Router<Arc<App>> {
         .route("/version", get(health::version))
         .route("/v0/health", get(health::liveness))
         .route("/v0/regions", get(health::regions))
-        .route("/v0/jobs", get(health::jobs))
+        .route("/v0/jobs", get(jobs::list))
+        .route("/v0/jobs/{id}", get(jobs::show).delete(jobs::cancel))
         .route("/v0/auth", get(tokens::auth))
         .route("/v0/tokens", get(tokens::list))
         .route("/v1/user/workspaces", get(workspaces::list))
@@ -144,6 +153,13 @@ fn own_routes() -> Router<Arc<App>> {
         .route("/v0/health/readiness", get(health::readiness))
         .route("/v0/mirrors", get(mirrors::list))
         .route("/v0/mirrors/{datasource}", get(mirrors::show))
+        .route("/v0/datasources/{name}/resync", post(datasources::resync))
+        .route("/v0/datasources/{name}/verify", post(jobs::verify))
+        .route("/v0/datasources/{name}/quarantine", get(quarantine::list))
+        .route(
+            "/v0/datasources/{name}/quarantine/replay",
+            post(quarantine::replay),
+        )
 }
 
 /// Tells the log about a request, without its query: tokens travel there.

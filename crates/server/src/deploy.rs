@@ -33,6 +33,7 @@ mod live;
 mod losses;
 mod mirror_spec;
 mod project_tokens;
+mod refill;
 mod remarks;
 mod validate;
 
@@ -84,6 +85,17 @@ pub enum DeployError {
     /// ClickHouse.
     #[error("change the tables in ClickHouse")]
     Warehouse(#[source] PortError),
+    /// The progress of mirrors.
+    #[error("change the progress of a mirror")]
+    Progress(#[source] PortError),
+    /// A resync is just replacing a table that a deployment wants to change.
+    #[error(
+        "change the table of data source {datasource}: a resync is just replacing it; deploy again in a moment"
+    )]
+    TableBusy {
+        /// Which.
+        datasource: String,
+    },
     /// The project it is about is being deleted.
     #[error("find the workspace: it has been deleted")]
     WorkspaceGone,

@@ -5,6 +5,7 @@
 
 mod api;
 pub mod deploy;
+mod replay;
 pub mod run;
 pub mod secrets;
 pub mod settings;
@@ -13,4 +14,5 @@ pub mod store;
 pub mod system_clock;
 mod telemetry;
 pub mod tokens;
+mod verify;
 pub mod worker;

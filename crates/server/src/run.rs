@@ -11,7 +11,7 @@ use mirror::clock::Clock;
 use mirror::sink::Sink;
 use mirror::source::Sources;
 use mirror::store::Store;
-use mirror::warehouse::Warehouse;
+use mirror::warehouse::{Verifier, Warehouse};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use crate::settings::Settings;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::store::{SqliteStore, StoreError};
 use crate::telemetry;
+use crate::verify::Jobs;
 use crate::worker::{Supervisor, WorkerPorts};
 
 /// Requests that are being answered get this long when the server stops.
@@ -36,6 +37,8 @@ pub struct Parts {
     pub warehouse: Arc<dyn Warehouse>,
     /// ClickHouse as a place for rows.
     pub sink: Arc<dyn Sink>,
+    /// ClickHouse as something to check.
+    pub verifier: Arc<dyn Verifier>,
     /// DynamoDB; `None` when the server may not use AWS credentials.
     pub sources: Option<Arc<dyn Sources>>,
     /// Time.
@@ -120,6 +123,7 @@ pub async fn run(
     telemetry::server_stops();
     let _ = std::fs::remove_file(&server_file);
     stop_accepting.cancel();
+    app.jobs.cancel_all();
     if outcome.is_ok() {
         let _ = tokio::time::timeout(GRACE, &mut servers).await;
     }
@@ -140,6 +144,7 @@ async fn assemble(
     let ports = WorkerPorts {
         sources: parts.sources.clone(),
         sink: Arc::clone(&parts.sink),
+        warehouse: Arc::clone(&parts.warehouse),
         store: Arc::clone(&store) as Arc<dyn Store>,
         clock: Arc::clone(&parts.clock),
     };
@@ -161,6 +166,9 @@ async fn assemble(
         deployer: Arc::new(deployer),
         supervisor,
         warehouse: Arc::clone(&parts.warehouse),
+        sink: Arc::clone(&parts.sink),
+        verifier: Arc::clone(&parts.verifier),
+        jobs: Jobs::default(),
         sources: parts.sources.clone(),
         clock: Arc::clone(&parts.clock),
         tasks: TaskTracker::new(),

@@ -17,7 +17,7 @@ use sqlx::{Sqlite, Transaction};
 pub use deployments::{DeploymentRow, DeploymentStatus};
 pub use installation::Installation;
 pub(crate) use mirrors::key_type_name;
-pub use mirrors::{MirrorRow, StoredSource};
+pub use mirrors::{MirrorRow, Refill, StoredSource};
 pub use resources::{ProjectChange, ResourceKind, ResourceRow};
 pub use secrets::SecretRow;
 pub use tokens::TokenRow;

@@ -8,6 +8,7 @@ use mirror::sink::Sink;
 use mirror::source::{SourceSpec, Sources};
 use mirror::store::Store;
 use mirror::table::TableDescription;
+use mirror::warehouse::Warehouse;
 
 pub use settings::WorkerSettings;
 pub use supervisor::Supervisor;
@@ -15,13 +16,17 @@ pub use supervisor::Supervisor;
 mod backoff;
 mod board;
 mod export_phase;
-mod file_loader;
+mod export_run;
+pub(crate) mod file_loader;
+mod heal_phase;
+mod mirror_life;
 mod mirror_worker;
 mod prepare;
 mod retry;
 mod settings;
 mod shard_task;
 mod stream_batch;
+mod stream_label;
 mod stream_phase;
 mod supervisor;
 
@@ -38,6 +43,8 @@ pub struct MirrorSpec {
     pub s3_prefix: String,
     /// The ClickHouse side.
     pub plan: MirrorPlan,
+    /// The ClickHouse side after the resync under way, if it is to be another one.
+    pub next_plan: Option<MirrorPlan>,
 }
 
 /// The ports a worker sees.
@@ -47,6 +54,8 @@ pub struct WorkerPorts {
     pub sources: Option<Arc<dyn Sources>>,
     /// ClickHouse.
     pub sink: Arc<dyn Sink>,
+    /// Tables of resyncs.
+    pub warehouse: Arc<dyn Warehouse>,
     /// Progress.
     pub store: Arc<dyn Store>,
     /// Time.

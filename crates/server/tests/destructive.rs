@@ -6,8 +6,8 @@ use crate::harness::{CONNECTION, ORDERS, PIPE, Server};
 
 const ALLOWED: &str = "?with_connections=true&allow_destructive_operations=true";
 
-async fn refused(server: &Server, datasource: &str, reason: &str) {
-    let answer = server.build("?with_connections=true", datasource).await;
+async fn refused(server: &Server, query: &str, datasource: &str, reason: &str) {
+    let answer = server.build(query, datasource).await;
     assert_eq!(answer["result"], "failed", "{answer}");
     let errors = answer["errors"].as_array().unwrap();
     assert_eq!(errors.len(), 1, "{answer}");
@@ -22,27 +22,20 @@ async fn changes_that_lose_data_are_refused_one_by_one() {
     let server = Server::with_secret().await;
     server.build("?with_connections=true", ORDERS).await;
     server.host.warehouse.take_log();
+    // Without connections no new export can be asked for.
     let line = "    _old_record Nullable(String) `json:$.OldImage`,\n";
-    refused(
-        &server,
-        &ORDERS.replace(line, ""),
-        "the column _old_record is dropped",
-    )
-    .await;
+    let dropped = ORDERS.replace(line, "");
+    refused(&server, "", &dropped, "the column _old_record is dropped").await;
     let retyped = ORDERS.replace("LowCardinality(String)", "String");
-    refused(&server, &retyped, "the type of _event_name changes").await;
-    refused(
-        &server,
-        &ORDERS.replace("pk, sk", "sk, pk"),
-        "ENGINE_SORTING_KEY changes",
-    )
-    .await;
-    refused(
-        &server,
-        &ORDERS.replace("table/orders", "table/users"),
-        "IMPORT_TABLE_ARN changes",
-    )
-    .await;
+    refused(&server, "", &retyped, "the type of _event_name changes").await;
+    let sorted = ORDERS.replace("pk, sk", "sk, pk");
+    refused(&server, "", &sorted, "ENGINE_SORTING_KEY changes").await;
+    refused(&server, "", &sorted, "tb build --with-connections").await;
+    let moved = ORDERS.replace("table/orders", "table/users");
+    let connected = "?with_connections=true";
+    refused(&server, connected, &moved, "IMPORT_TABLE_ARN changes").await;
+    server.ok("POST", "/v0/datasources/orders/stop").await;
+    refused(&server, connected, &sorted, "tb datasource start orders").await;
     assert_eq!(server.host.warehouse.take_log(), Vec::<String>::new());
 }
 
@@ -57,7 +50,15 @@ async fn an_allowed_change_starts_over_with_a_new_mirror_and_export() {
         .await;
     assert_eq!(answer["result"], "success", "{answer}");
     let log = server.host.warehouse.take_log();
-    assert_eq!(log, ["drop_table ws_1.orders", "create_table ws_1.orders"]);
+    assert_eq!(
+        log,
+        [
+            "drop_table ws_1.orders",
+            "drop_table ws_1.orders__resync",
+            "drop_table ws_1.orders__verify",
+            "create_table ws_1.orders"
+        ]
+    );
     let after = server.ok("GET", "/v0/mirrors/orders").await;
     assert_ne!(before["id"], after["id"]);
     let arn = &answer["build"]["data_linkers"][0]["settings"]["initial_export_arn"];

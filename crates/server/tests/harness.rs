@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use mirror::clock::Clock;
 use mirror::source::Sources;
 use mirror::warehouse::QueryLimits;
 use reqwest::multipart::{Form, Part};
@@ -52,6 +55,28 @@ pub(crate) struct Host {
     pub(crate) warehouse: Arc<MemoryWarehouse>,
     pub(crate) dynamo: Arc<MemoryDynamo>,
     pub(crate) credentials: bool,
+    pub(crate) clock: Arc<ShiftedClock>,
+}
+
+/// The machine's clock, which a test may set forward.
+#[derive(Default)]
+pub(crate) struct ShiftedClock(AtomicI64);
+
+impl ShiftedClock {
+    pub(crate) fn set_forward(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Clock for ShiftedClock {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() + self.0.load(Ordering::Relaxed)
+    }
+
+    async fn sleep_ms(&self, ms: u64) {
+        SystemClock.sleep_ms(ms).await;
+    }
 }
 
 pub(crate) struct Server {
@@ -70,6 +95,7 @@ impl Host {
             warehouse: Arc::default(),
             dynamo: Arc::new(MemoryDynamo::new()),
             credentials: true,
+            clock: Arc::default(),
         }
     }
 
@@ -94,8 +120,9 @@ impl Host {
         Parts {
             warehouse: self.warehouse.clone(),
             sink: self.warehouse.clone(),
+            verifier: self.warehouse.clone(),
             sources: self.credentials.then_some(sources),
-            clock: Arc::new(SystemClock),
+            clock: self.clock.clone(),
         }
     }
 
@@ -183,6 +210,40 @@ impl Server {
 
     pub(crate) fn token(&self) -> &str {
         self.tokens["workspace_admin_token"].as_str().unwrap()
+    }
+
+    /// A server whose table has been exported, loaded and is followed.
+    pub(crate) async fn live(items: &[(&str, &str, &str)]) -> Self {
+        let server = Self::with_secret().await;
+        {
+            let mut account = server.account().lock().unwrap();
+            account.exports_complete = true;
+            for (pk, sk, note) in items {
+                account.put(pk, sk, note);
+            }
+        }
+        let built = server.build("?with_connections=true", ORDERS).await;
+        assert_eq!(built["result"], "success", "{built}");
+        server
+            .until("the mirror is live", |mirror| {
+                let lag = mirror["lag_seconds"].as_f64();
+                mirror["state"] == "live" && lag.is_some_and(|lag| lag < 60.0)
+            })
+            .await;
+        server
+    }
+
+    /// Waits until the mirror of orders is as wanted.
+    pub(crate) async fn until(&self, what: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let mirror = self.ok("GET", "/v0/mirrors/orders").await;
+            if done(&mirror) {
+                return mirror;
+            }
+            assert!(started.elapsed() < 3 * DEADLINE, "{what}: {mirror:#}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub(crate) fn account(&self) -> &Mutex<Account> {

@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::plan::MirrorPlan;
+use mirror::sink::QuarantinedRecord;
 use mirror::warehouse::{QueryAnswer, QueryLimits, TableStats, Warehouse};
 use serde::Deserialize;
 
 use crate::client::{Call, ClickHouse, send, statement};
+use crate::shadow::is_shadow;
 use crate::sql;
 use crate::users::Users;
 
@@ -75,6 +77,27 @@ impl Warehouse for ClickHouse {
         self.remove_table(database, table).await
     }
 
+    async fn create_shadow(&self, plan: &MirrorPlan, mark: &str) -> Result<()> {
+        self.make_shadow(plan, mark).await
+    }
+
+    async fn exchange(&self, database: &str, live: &str, shadow: &str, mark: &str) -> Result<()> {
+        self.exchange_names(database, live, shadow, mark).await
+    }
+
+    async fn quarantined(
+        &self,
+        plan: &MirrorPlan,
+        after: Option<&QuarantinedRecord>,
+        limit: usize,
+    ) -> Result<Vec<QuarantinedRecord>> {
+        self.read_quarantine(plan, after, limit).await
+    }
+
+    async fn discharge(&self, plan: &MirrorPlan, records: &[QuarantinedRecord]) -> Result<()> {
+        self.delete_from_quarantine(plan, records).await
+    }
+
     async fn stats(&self, database: &str) -> Result<Vec<TableStats>> {
         #[derive(Deserialize)]
         struct Row {
@@ -94,7 +117,8 @@ impl Warehouse for ClickHouse {
         let rows: Vec<Row> = self
             .admin_rows(query, &format!("read statistics of database {database}"))
             .await?;
-        let stats = rows.into_iter().map(
+        let shown = rows.into_iter().filter(|row| !is_shadow(&row.name));
+        let stats = shown.map(
             |Row {
                  name,
                  rows,

@@ -144,22 +144,27 @@ impl ClickHouse {
             .admin_statement(sql)
             .await
             .map_err(|error| error.of(context))?;
-        let mut rows = Vec::new();
-        for line in answer
-            .body
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-        {
-            rows.push(serde_json::from_slice(line).map_err(|error| {
-                Error::with_source(
-                    ErrorKind::Corrupt,
-                    format!("{context}: read ClickHouse's answer"),
-                    error,
-                )
-            })?);
-        }
-        Ok(rows)
+        rows_of(&answer, context)
     }
+}
+
+/// The rows of an answer in the format JSONEachRow.
+pub(crate) fn rows_of<T>(answer: &Answer, context: &str) -> Result<Vec<T>>
+where
+    T: for<'de> Deserialize<'de>,
+{
+    let lines = answer.body.split(|byte| *byte == b'\n');
+    let mut rows = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        rows.push(serde_json::from_slice(line).map_err(|error| {
+            Error::with_source(
+                ErrorKind::Corrupt,
+                format!("{context}: read ClickHouse's answer"),
+                error,
+            )
+        })?);
+    }
+    Ok(rows)
 }
 
 /// Runs a statement of ours; its answer, if any, has a row of JSON per line.

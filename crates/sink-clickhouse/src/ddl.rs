@@ -44,7 +44,12 @@ impl ClickHouse {
                 .await
                 .map_err(|error| error.of(&context))?;
         }
-        let differences = self.differences(plan, &context).await?;
+        self.check_table(plan, &context).await
+    }
+
+    /// An error that says what the table in ClickHouse has otherwise than the plan.
+    pub(crate) async fn check_table(&self, plan: &MirrorPlan, context: &str) -> Result<()> {
+        let differences = self.differences(plan, context).await?;
         if differences.is_empty() {
             return Ok(());
         }
@@ -221,7 +226,7 @@ fn unwrapped(key: &str) -> &str {
     key
 }
 
-fn create_table(plan: &MirrorPlan) -> Result<String> {
+pub(crate) fn create_table(plan: &MirrorPlan) -> Result<String> {
     let mut items = Vec::new();
     for column in &plan.columns {
         items.push(column_definition(column)?);
@@ -307,7 +312,7 @@ fn settings(own: Option<&str>) -> Result<String> {
         .join(", "))
 }
 
-fn create_quarantine(plan: &MirrorPlan) -> String {
+pub(crate) fn create_quarantine(plan: &MirrorPlan) -> String {
     let columns: Vec<_> = QUARANTINE
         .iter()
         .map(|(name, kind)| format!("`{name}` {kind}"))

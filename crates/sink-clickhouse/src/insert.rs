@@ -1,5 +1,6 @@
 //! One batch, one block, one insert: the port [`Sink`].
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,8 +10,8 @@ use mirror::plan::MirrorPlan;
 use mirror::sink::{QuarantinedRecord, RowOrder, Sink};
 
 use crate::client::{Call, ClickHouse, send};
-use crate::encode::{Block, MAX_ROWS_PER_INSERT, native_block};
-use crate::sql;
+use crate::encode::{MAX_ROWS_PER_INSERT, native_block};
+use crate::{quarantine, sql};
 
 /// An insert waits for the disk, and for merges when there are many parts.
 const INSERT_TIMEOUT: Duration = Duration::from_secs(300);
@@ -31,6 +32,21 @@ impl Sink for ClickHouse {
             .await
     }
 
+    async fn highest_version(&self, plan: &MirrorPlan) -> Result<Option<i64>> {
+        self.last_version(plan).await
+    }
+
+    async fn bury(
+        &self,
+        plan: &MirrorPlan,
+        aws_region: &str,
+        versions_ms: RangeInclusive<i64>,
+        tombstone_ms: i64,
+    ) -> Result<u64> {
+        self.insert_tombstones(plan, aws_region, versions_ms, tombstone_ms)
+            .await
+    }
+
     async fn quarantine(&self, plan: &MirrorPlan, records: &[QuarantinedRecord]) -> Result<()> {
         for records in records.chunks(MAX_ROWS_PER_INSERT) {
             let table = plan.quarantine_table();
@@ -41,8 +57,8 @@ impl Sink for ClickHouse {
             };
             self.send_block(
                 &into,
-                QUARANTINE_COLUMNS.into_iter(),
-                quarantine_block(records),
+                quarantine::COLUMNS.into_iter(),
+                quarantine::block(records),
             )
             .await?;
         }
@@ -105,41 +121,4 @@ impl ClickHouse {
             _ => Ok(()),
         }
     }
-}
-
-const QUARANTINE_COLUMNS: [&str; 6] = [
-    "origin",
-    "position",
-    "column_name",
-    "reason",
-    "raw_record",
-    "version",
-];
-
-fn quarantine_block(records: &[QuarantinedRecord]) -> Vec<u8> {
-    let texts: [fn(&QuarantinedRecord) -> &[u8]; 5] = [
-        |record| record.origin.as_bytes(),
-        |record| record.position.as_bytes(),
-        |record| record.column.as_bytes(),
-        |record| record.reason.as_bytes(),
-        |record| &record.raw_record,
-    ];
-    let size = records
-        .iter()
-        .map(|record| record.raw_record.len() + record.reason.len() + 200)
-        .sum();
-    let mut block = Block::new(QUARANTINE_COLUMNS.len(), records.len(), size);
-    for (name, text) in QUARANTINE_COLUMNS.iter().zip(texts) {
-        block.header(name, "String");
-        for record in records {
-            block.text(text(record));
-        }
-    }
-    block.header("version", "DateTime64(3)");
-    for record in records {
-        block
-            .bytes
-            .extend_from_slice(&record.version_ms.to_le_bytes());
-    }
-    block.bytes
 }

@@ -15,11 +15,17 @@ pub mod engine;
 mod error;
 mod guard;
 mod insert;
+mod quarantine;
 mod query;
+mod row_binary;
 mod row_order;
+mod shadow;
 mod sql;
 mod tokens;
+mod tombstones;
 mod users;
+mod verify;
 
 pub use client::{ClickHouse, ExternalOptions};
 pub use encode::{MAX_ROWS_PER_INSERT, native_block};
+pub use shadow::SHADOW_SUFFIX;

@@ -4,7 +4,12 @@
 mod disk_full;
 mod engine_life;
 mod external;
+mod json_there_and_back;
+mod quarantine;
 mod reader_security;
+mod resync;
 mod support;
 mod tables;
+mod tombstones;
 mod values;
+mod verify;

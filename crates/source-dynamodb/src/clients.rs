@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::ServiceConfigKey;
 use mirror::error::Result;
 
+use crate::clock::AwsClock;
 use crate::credentials::{BaseCredentials, missing};
 use crate::options::AwsOptions;
 use crate::role_session::SessionCredentials;
@@ -106,10 +107,14 @@ pub(crate) fn role_config(base: SdkConfig, session: SessionCredentials) -> SdkCo
 }
 
 impl Clients {
-    pub(crate) fn new(config: &SdkConfig) -> Self {
+    /// Clients whose every answer sets `clock`.
+    pub(crate) fn new(config: &SdkConfig, clock: &AwsClock) -> Self {
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(config).interceptor(clock.clone());
+        let streams =
+            aws_sdk_dynamodbstreams::config::Builder::from(config).interceptor(clock.clone());
         Self {
-            dynamodb: aws_sdk_dynamodb::Client::new(config),
-            streams: aws_sdk_dynamodbstreams::Client::new(config),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+            streams: aws_sdk_dynamodbstreams::Client::from_conf(streams.build()),
         }
     }
 }

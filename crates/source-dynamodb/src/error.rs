@@ -188,6 +188,7 @@ pub(crate) fn service_kind(subject: Subject, code: &str, message: &str, status: 
             ErrorKind::PitrUnavailable
         }
         "ExportConflictException" => ErrorKind::ExportConflict,
+        "InvalidExportTimeException" => ErrorKind::ExportTime,
         "NoSuchBucket" | "PermanentRedirect" => ErrorKind::Bucket,
         // A precondition is only ever the etag of an object that is being resumed.
         "NoSuchKey" | "PreconditionFailed" | "InvalidRange" => ErrorKind::Corrupt,
@@ -260,7 +261,7 @@ mod tests {
                 400,
                 K::PitrUnavailable,
             ),
-            (S::Export, "InvalidExportTimeException", 400, K::Permanent),
+            (S::Export, "InvalidExportTimeException", 400, K::ExportTime),
             (S::Table, "ResourceInUseException", 400, K::Unavailable),
             (S::Object, "NoSuchBucket", 404, K::Bucket),
             (S::Object, "PreconditionFailed", 412, K::Corrupt),

@@ -1,12 +1,14 @@
 //! Asking for a point-in-time export and following it.
 
 use aws_sdk_dynamodb::types::{
-    ExportDescription as SdkExport, ExportFormat, ExportStatus as SdkStatus,
+    ExportDescription as SdkExport, ExportFormat, ExportStatus as SdkStatus, ExportType,
+    ExportViewType, IncrementalExportSpecification,
 };
+use aws_smithy_types::DateTime;
 use mirror::error::{Error, ErrorKind, Result};
-use mirror::source::{ExportDescription, ExportRequest, ExportStatus};
+use mirror::source::{ExportDescription, ExportRequest, ExportStatus, ExportWindow};
 
-use crate::convert::epoch_ms;
+use crate::clock::epoch_ms;
 use crate::error::Subject;
 use crate::source::AwsSource;
 
@@ -25,6 +27,8 @@ impl AwsSource {
                 self.table.name, self.spec.export_bucket
             )
         };
+        let window = request.window.map(incremental);
+        let export_type = window.is_some().then_some(ExportType::IncrementalExport);
         // An empty prefix is a ValidationException. ExportTime stays out: AWS refuses times close to now, and
         // tells in its answer which one it chose.
         let prefix = Some(request.s3_prefix.clone()).filter(|prefix| !prefix.is_empty());
@@ -36,6 +40,8 @@ impl AwsSource {
                 .set_s3_prefix(prefix.clone());
             call.client_token(&request.client_token)
                 .export_format(ExportFormat::DynamodbJson)
+                .set_export_type(export_type.clone())
+                .set_incremental_export_specification(window.clone())
                 .send()
         };
         let answer = self.call(Subject::Export, context, send).await?;
@@ -71,6 +77,15 @@ impl AwsSource {
     }
 }
 
+/// Both images, whatever the stream has: what a change replaced is part of the record.
+fn incremental(window: ExportWindow) -> IncrementalExportSpecification {
+    IncrementalExportSpecification::builder()
+        .export_from_time(DateTime::from_millis(window.from_ms))
+        .export_to_time(DateTime::from_millis(window.to_ms))
+        .export_view_type(ExportViewType::NewAndOldImages)
+        .build()
+}
+
 fn no_description(context: String) -> Error {
     Error::new(
         ErrorKind::Unavailable,
@@ -86,11 +101,14 @@ fn read(export: Option<&SdkExport>) -> Option<ExportDescription> {
         // IN_PROGRESS, and whatever AWS adds: neither there nor given up.
         _ => ExportStatus::InProgress,
     };
+    let window_end = export
+        .incremental_export_specification()
+        .and_then(|window| window.export_to_time());
     let count = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
     Some(ExportDescription {
         arn: export.export_arn()?.to_owned(),
         status,
-        export_time_ms: export.export_time().and_then(epoch_ms),
+        export_time_ms: export.export_time().or(window_end).and_then(epoch_ms),
         manifest_key: export.export_manifest().map(str::to_owned),
         item_count: count(export.item_count()),
         billed_bytes: count(export.billed_size_bytes()),

@@ -2,19 +2,24 @@
 //!
 //! This is the only crate that names the AWS SDK. It implements [`mirror::source::Sources`] and
 //! [`mirror::source::Source`]; it keeps no progress, decides no order, and retries only what stays inside one
-//! call. Start reading at [`AwsSources`]; one record's way is `export_reader` or `shard_reader`, then `convert`.
+//! call. Start reading at [`AwsSources`]; one record's way is `export_reader` or `shard_reader`, then `records`.
 
 mod bucket;
 mod clients;
-mod convert;
+mod clock;
 mod credentials;
 mod download;
 mod error;
 mod export;
 mod export_reader;
+#[doc(hidden)]
+pub mod hostile_input;
+mod items;
 mod manifest;
 mod manifest_reader;
 mod options;
+mod raw;
+mod records;
 mod role_session;
 mod shard_reader;
 mod shards;

@@ -11,7 +11,7 @@ use mirror::error::{Error, ErrorKind, Result};
 use mirror::source::ExportFile;
 use serde::Deserialize;
 
-use crate::convert::epoch_ms;
+use crate::clock::epoch_ms;
 use crate::download::spool_failure;
 use crate::export_reader::decode_md5;
 

@@ -1,12 +1,15 @@
 //! GetShardIterator and GetRecords: one shard, one page at a time.
 
+use aws_sdk_dynamodbstreams::operation::get_records::{GetRecords, GetRecordsOutput};
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
+use aws_smithy_runtime_api::client::interceptors::context::Output;
 use mirror::change::StreamPage;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::source::ShardPosition;
 
-use crate::convert;
 use crate::error::Subject;
+use crate::raw::RawBodies;
+use crate::records;
 use crate::source::AwsSource;
 
 /// The most AWS gives in one answer; a page also ends at 1 MB.
@@ -49,17 +52,21 @@ impl AwsSource {
     }
 
     pub(crate) async fn records_page(&self, iterator: &str) -> Result<StreamPage> {
+        let raw = RawBodies::new(&GetRecords::new(), || {
+            Output::erase(GetRecordsOutput::builder().build())
+        });
         let send = || {
             self.clients
                 .streams
                 .get_records()
                 .shard_iterator(iterator)
                 .limit(PAGE_RECORDS)
+                .customize()
+                .interceptor(raw.clone())
                 .send()
         };
-        let answer = self
-            .call(Subject::Stream, || "get records".to_owned(), send)
+        self.call(Subject::Stream, || "get records".to_owned(), send)
             .await?;
-        convert::page(&answer)
+        records::page(raw.take_answer())
     }
 }

@@ -11,13 +11,14 @@ use mirror::change::StreamPage;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::source::{
     CallerIdentity, ExportDescription, ExportFile, ExportFileReader, ExportManifest, ExportRequest,
-    ShardPosition, Source, SourceSpec, Sources, StreamDescription,
+    ScanPage, ScanRequest, ShardPosition, Source, SourceSpec, Sources, StreamDescription,
 };
 use mirror::table::TableDescription;
 use tracing::debug;
 
 use crate::bucket::Bucket;
 use crate::clients::{Clients, Connector, role_config};
+use crate::clock::AwsClock;
 use crate::credentials::{self, AccessKeys};
 use crate::error::{Subject, from_sdk, is_expired_session};
 use crate::options::AwsOptions;
@@ -72,8 +73,10 @@ impl Sources for AwsSources {
         let session = Arc::new(RoleSession::new(&base, spec, &self.connector.options).await);
         self.assume(&session).await?;
         let config = role_config(base, SessionCredentials(session.clone()));
+        let clock = AwsClock::default();
         Ok(Arc::new(AwsSource {
-            clients: Clients::new(&config),
+            clients: Clients::new(&config, &clock),
+            clock,
             bucket: Bucket::new(
                 config,
                 spec.export_bucket.clone(),
@@ -96,6 +99,7 @@ impl Sources for AwsSources {
 #[derive(Debug)]
 pub(crate) struct AwsSource {
     pub(crate) clients: Clients,
+    clock: AwsClock,
     pub(crate) bucket: Bucket,
     pub(crate) session: Arc<RoleSession>,
     pub(crate) table: TableName,
@@ -180,6 +184,10 @@ impl TableName {
 
 #[async_trait]
 impl Source for AwsSource {
+    fn clock_ahead_ms(&self) -> i64 {
+        self.clock.ahead_ms()
+    }
+
     async fn describe_table(&self) -> Result<TableDescription> {
         self.table_description().await
     }
@@ -227,6 +235,14 @@ impl Source for AwsSource {
 
     async fn open_file(&self, file: &ExportFile) -> Result<Box<dyn ExportFileReader>> {
         self.verified_file(file).await
+    }
+
+    async fn read_items(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.items_by_key(keys).await
+    }
+
+    async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        self.scan_page(request).await
     }
 }
 

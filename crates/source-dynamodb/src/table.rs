@@ -12,7 +12,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::table::{KeyAttribute, KeyType, StreamInfo, StreamViewType, TableDescription};
 
-use crate::convert::epoch_ms;
+use crate::clock::epoch_ms;
 use crate::error::{Subject, from_sdk};
 use crate::source::{AwsSource, TableName, with_fresh_session};
 
@@ -155,6 +155,9 @@ fn description(
         stream: stream(table)?,
         pitr_enabled: pitr.and_then(|pitr| pitr.point_in_time_recovery_status())
             == Some(&PointInTimeRecoveryStatus::Enabled),
+        restorable_from_ms: pitr
+            .and_then(|pitr| pitr.earliest_restorable_date_time())
+            .and_then(epoch_ms),
     })
 }
 

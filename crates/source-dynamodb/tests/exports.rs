@@ -14,6 +14,7 @@ pub(crate) fn request(token: &str, prefix: &str) -> ExportRequest {
     ExportRequest {
         client_token: token.to_owned(),
         s3_prefix: prefix.to_owned(),
+        window: None,
     }
 }
 
@@ -230,7 +231,7 @@ async fn refusals_of_an_export_are_told_apart() {
         ),
         ("LimitExceededException", ErrorKind::Throttled),
         ("TableNotFoundException", ErrorKind::TableNotFound),
-        ("InvalidExportTimeException", ErrorKind::Permanent),
+        ("InvalidExportTimeException", ErrorKind::ExportTime),
         ("AccessDeniedException", ErrorKind::AccessDenied),
         ("InternalServerError", ErrorKind::Unavailable),
     ];

@@ -4,11 +4,15 @@
 
 mod answers;
 mod canned;
+mod clock;
 mod credentials;
 mod endpoints;
 mod exports;
+mod items;
 mod lines;
 mod manifests;
+mod poison;
 mod scene;
 mod streams;
 mod tables;
+mod windows;

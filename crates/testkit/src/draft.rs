@@ -6,8 +6,10 @@ use mirror::error::ErrorKind;
 use server::worker::WorkerSettings;
 
 use crate::process::{Call, Crash, Moment};
-use crate::scenario::{Act, HOUR, MINUTE, SECOND, Scenario, Step};
+use crate::scenario::{Expected, HOUR, MINUTE, SECOND, Scenario};
 use crate::weather::{Odds, Window};
+
+mod steps;
 
 /// The general shape of a seeded scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,36 @@ enum Shape {
     Wide,
     /// Days, so that marks of finished shards are purged.
     Long,
+}
+
+/// The worst thing that happens in a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Nothing that lasts.
+    None,
+    /// The process is dead for longer than the stream remembers.
+    Pause { from_ms: i64, ms: i64 },
+    /// The role may not read for longer than the stream remembers.
+    RoleLost { from_ms: i64, ms: i64 },
+    /// The stream is off for a while.
+    StreamOff { from_ms: i64, ms: i64 },
+    /// The table is deleted and created again.
+    Recreated { at_ms: i64 },
+    /// Somebody asks for a resync.
+    Resync { at_ms: i64 },
+}
+
+impl Trouble {
+    /// When it is over.
+    fn ends_ms(self) -> i64 {
+        match self {
+            Self::None => 0,
+            Self::Pause { from_ms, ms }
+            | Self::RoleLost { from_ms, ms }
+            | Self::StreamOff { from_ms, ms } => from_ms + ms,
+            Self::Recreated { at_ms } | Self::Resync { at_ms } => at_ms,
+        }
+    }
 }
 
 /// A scenario being made up.
@@ -67,18 +99,21 @@ impl Draft {
             _ if self.shape == Shape::Wide => self.between(HOUR, 6 * HOUR),
             _ => self.between(12 * HOUR, 40 * HOUR),
         };
-        let ends_ms = starts_ms + life_ms;
+        let trouble = self.trouble(starts_ms, life_ms);
+        let ends_ms = (starts_ms + life_ms).max(trouble.ends_ms() + 2 * HOUR);
+        let life_ms = ends_ms - starts_ms;
         let failing = self.rng.below(4) == 0;
         let config = self.config(failing);
-        let crashes = self.crashes();
-        let windows = self.windows(config.start_ms, starts_ms, ends_ms);
+        let crashes = self.crashes(trouble);
+        let windows = self.windows(config.start_ms, starts_ms, ends_ms, trouble);
+        let patience_ms = 8 * HOUR + 6 * config.export.duration_ms;
         Scenario {
             seed: self.seed,
             composite: self.chance(0.4),
             settings: self.settings(life_ms, config.stream.shards),
             starts_ms,
             prepare,
-            steps: self.steps(starts_ms, ends_ms, prepare),
+            steps: self.steps(starts_ms, ends_ms, prepare, trouble),
             crashes,
             odds: self.odds(),
             windows: windows.into_iter().collect(),
@@ -94,9 +129,42 @@ impl Draft {
                 0
             },
             ends_ms,
-            patience_ms: 6 * HOUR,
-            expects_gap: false,
+            patience_ms,
+            expects: Expected::default(),
             config,
+        }
+    }
+
+    fn trouble(&mut self, starts_ms: i64, life_ms: i64) -> Trouble {
+        if self.shape != Shape::Usual {
+            return Trouble::None;
+        }
+        let from_ms = starts_ms + self.between(0, life_ms);
+        let long_ms = match self.rng.below(4) {
+            0 => self.between(2 * HOUR, 26 * HOUR),
+            3 => self.between(2 * 24 * HOUR, 6 * 24 * HOUR),
+            _ => self.between(25 * HOUR, 50 * HOUR),
+        };
+        match self.rng.below(20) {
+            0..3 => Trouble::Pause {
+                from_ms,
+                ms: long_ms,
+            },
+            3..5 => Trouble::RoleLost {
+                from_ms,
+                ms: long_ms,
+            },
+            5..7 => Trouble::StreamOff {
+                from_ms,
+                ms: match self.rng.below(3) {
+                    0 => self.between(MINUTE, 20 * MINUTE),
+                    1 => self.between(20 * MINUTE, 5 * HOUR),
+                    _ => self.between(5 * HOUR, 40 * HOUR),
+                },
+            },
+            7 => Trouble::Recreated { at_ms: from_ms },
+            8..10 => Trouble::Resync { at_ms: from_ms },
+            _ => Trouble::None,
         }
     }
 
@@ -132,10 +200,13 @@ impl Draft {
         };
         config.export.duration_ms = match self.rng.below(4) {
             0 => self.between(SECOND, 20 * SECOND),
+            _ if self.shape == Shape::Wide => self.between(SECOND, 20 * MINUTE),
+            1 if !failing && self.chance(0.1) => self.between(20 * HOUR, 30 * HOUR),
             1 if !failing => self.between(HOUR, 5 * HOUR),
             _ => self.between(MINUTE, 30 * MINUTE),
         };
         config.export.fuzz_ms = [0, 20, 60][self.rng.below(3) as usize] * SECOND;
+        config.export.incremental_fuzz_ms = [0, 5, 60][self.rng.below(3) as usize] * SECOND;
         config.export.files = Some(self.between(1, 6) as u32);
         config
     }
@@ -174,7 +245,7 @@ impl Draft {
         }
     }
 
-    fn crashes(&mut self) -> Vec<Crash> {
+    fn crashes(&mut self, trouble: Trouble) -> Vec<Crash> {
         let critical = [
             Call::Insert,
             Call::Insert,
@@ -212,10 +283,33 @@ impl Draft {
                 down_ms,
             });
         }
+        if let Trouble::Pause { ms, .. } = trouble {
+            let at = self.rng.below(crashes.len() as u64 + 1) as usize;
+            let call = self.chance(0.5).then_some(Call::Insert);
+            let nth = match call {
+                Some(_) => self.between(1, 20),
+                None => self.between(100, 3000),
+            };
+            crashes.insert(
+                at,
+                Crash {
+                    call,
+                    moment: None,
+                    nth: nth as u32,
+                    down_ms: ms,
+                },
+            );
+        }
         crashes
     }
 
-    fn windows(&mut self, world_ms: i64, starts_ms: i64, ends_ms: i64) -> Vec<Window> {
+    fn windows(
+        &mut self,
+        world_ms: i64,
+        starts_ms: i64,
+        ends_ms: i64,
+        trouble: Trouble,
+    ) -> Vec<Window> {
         let from_aws = vec![
             Call::DescribeTable,
             Call::DescribeStream,
@@ -235,12 +329,20 @@ impl Draft {
         ];
         let kinds = [
             (vec![Call::Connect], ErrorKind::RoleRefused, 2 * HOUR),
-            (from_aws, ErrorKind::AccessDenied, 2 * HOUR),
+            (from_aws.clone(), ErrorKind::AccessDenied, 2 * HOUR),
             (vec![Call::Insert], ErrorKind::Unavailable, 2 * HOUR),
             (vec![Call::Insert], ErrorKind::DiskFull, HOUR),
             (store, ErrorKind::Unavailable, HOUR / 3),
         ];
         let mut windows = Vec::new();
+        if let Trouble::RoleLost { from_ms, ms } = trouble {
+            windows.push(Window {
+                from_ms: world_ms + from_ms,
+                to_ms: world_ms + from_ms + ms,
+                calls: from_aws.clone(),
+                error: ErrorKind::AccessDenied,
+            });
+        }
         for (calls, error, longest_ms) in kinds {
             if self.chance(0.2) {
                 let from_ms = world_ms + self.between(starts_ms, ends_ms);
@@ -268,88 +370,5 @@ impl Draft {
         ];
         let kind = kinds[self.rng.below(4) as usize].clone();
         vec![Fault::new("ExportTableToPointInTime", kind).times(1 + self.rng.below(2) as u32)]
-    }
-
-    fn steps(&mut self, starts_ms: i64, ends_ms: i64, prepare: bool) -> Vec<Step> {
-        // Enough items to have some in the shards that are listed last.
-        let pool = if self.shape == Shape::Wide {
-            150
-        } else {
-            self.between(3, 40) as u64
-        };
-        let mut steps = Vec::new();
-        for number in 0..pool as u32 {
-            if self.chance(0.6) {
-                steps.push(Step {
-                    at_ms: 0,
-                    act: Act::Put { number, rev: 1 },
-                });
-            }
-        }
-        let on_ms = self.between(0, starts_ms / 2 + 1);
-        if !prepare {
-            steps.push(Step {
-                at_ms: on_ms,
-                act: Act::SwitchOn,
-            });
-        }
-        let bulk = self.shape == Shape::Usual && self.chance(0.1);
-        for _ in 0..self.between(10, 40) {
-            let at_ms = match self.rng.below(4) {
-                // Around stream and export, where what one misses the other must have.
-                0 => self
-                    .between(starts_ms - 2 * MINUTE, starts_ms + 6 * MINUTE)
-                    .max(1),
-                1 => self.between(1, starts_ms + HOUR),
-                _ => self.between(starts_ms, ends_ms),
-            };
-            let changes = match self.rng.below(10) {
-                0 if bulk => self.between(500, 1500),
-                0..4 => 1,
-                _ => self.between(2, 25),
-            };
-            self.burst(at_ms, changes, pool, &mut steps);
-        }
-        steps.retain(|step| step.at_ms < ends_ms);
-        steps.sort_by_key(|step| step.at_ms);
-        steps
-    }
-
-    /// Changes of few items in a second or so, with shards replaced in the middle of some.
-    fn burst(&mut self, at_ms: i64, changes: i64, pool: u64, steps: &mut Vec<Step>) {
-        let mut at_ms = at_ms / SECOND * SECOND + self.between(0, 300);
-        let keys = 1 + self.rng.below(3);
-        let first = self.rng.below(pool);
-        let gap_ms = [0, 1, 10, 400][self.rng.below(4) as usize] * 40 / changes.max(40);
-        let turn = if self.chance(0.25) {
-            self.between(0, changes)
-        } else {
-            -1
-        };
-        for change in 0..changes {
-            if change == turn {
-                let shard = self.rng.next_u64();
-                // Every split is one more shard to look at for the rest of the scenario.
-                let act = match self.rng.below(4) {
-                    0 if self.shape == Shape::Usual => Act::Split { shard: Some(shard) },
-                    2.. if self.shape != Shape::Wide => Act::Roll { shard: None },
-                    _ => Act::Roll { shard: Some(shard) },
-                };
-                steps.push(Step { at_ms, act });
-            }
-            let number = ((first + self.rng.below(keys)) % pool) as u32;
-            self.rev += 1;
-            let act = match self.rng.below(10) {
-                0 | 1 => Act::Delete { number },
-                2 => Act::Expire { number },
-                3 => Act::Same { number },
-                _ => Act::Put {
-                    number,
-                    rev: self.rev,
-                },
-            };
-            steps.push(Step { at_ms, act });
-            at_ms += gap_ms;
-        }
     }
 }

@@ -28,7 +28,13 @@ pub fn description(answer: &Value) -> ExportDescription {
         _ => ExportStatus::InProgress,
     };
     // Through text: a float of this size is a hair off.
-    let seconds = export["ExportTime"].to_string().parse::<f64>().ok();
+    let ended = &export["IncrementalExportSpecification"]["ExportToTime"];
+    let time = if ended.is_null() {
+        &export["ExportTime"]
+    } else {
+        ended
+    };
+    let seconds = time.to_string().parse::<f64>().ok();
     ExportDescription {
         arn: text("ExportArn").unwrap_or_default(),
         status,

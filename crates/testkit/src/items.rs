@@ -4,6 +4,9 @@ use aws_sim::rng::{Rng, mix};
 use aws_sim::{Attr, Map};
 use serde_json::Value;
 
+/// Numbers of items that are never in the table: only records that no reader expects are about them.
+pub const POISONED: std::ops::Range<u32> = 900..920;
+
 /// The key attributes of item number `number`.
 pub fn key(composite: bool, number: u32) -> Map {
     let text = |text: String| Attr::S(text);

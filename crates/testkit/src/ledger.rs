@@ -1,7 +1,7 @@
 //! Every change the stream ever carried, and which of them are in the sink: the truth that inserts and
 //! checkpoints are held against.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aws_sim::World;
 use mirror::checkpoint::ShardCheckpoint;
@@ -13,23 +13,26 @@ struct Shard {
     closed: bool,
     /// Sequence numbers in order.
     numbers: Vec<SequenceNumber>,
-    /// Length of the prefix that is in the sink.
-    inserted: usize,
+    /// When each was created, AWS's milliseconds.
+    created_ms: Vec<i64>,
     /// Length of the prefix that has left the stream.
     trimmed: usize,
+    /// Of a table that was deleted.
+    retired: bool,
 }
 
-impl Shard {
-    fn done(&self) -> usize {
-        self.inserted.max(self.trimmed)
-    }
-
-    fn all_done(&self) -> bool {
-        self.closed && self.done() == self.numbers.len()
-    }
+/// What one table of the sink holds.
+#[derive(Debug, Default)]
+struct Holding {
+    /// Length of the prefix of each shard that is in it.
+    inserted: HashMap<String, usize>,
+    /// Records from before this time came in another way.
+    covered_until_ms: i64,
+    /// Shard and sequence number of records in quarantine.
+    aside: HashSet<(String, String)>,
 }
 
-/// All shards of a table's stream.
+/// All shards of a table's streams, and what each table of the sink has of them. Tables go by their mark.
 #[derive(Debug, Default)]
 pub struct Ledger {
     shards: BTreeMap<String, Shard>,
@@ -37,6 +40,7 @@ pub struct Ledger {
     events: HashMap<String, (String, usize)>,
     /// For each shard, the world's last position that was taken over.
     seen: HashMap<String, u128>,
+    holdings: HashMap<String, Holding>,
 }
 
 impl Ledger {
@@ -64,6 +68,7 @@ impl Ledger {
                 known
                     .numbers
                     .push(number.expect("the world's numbers are digits"));
+                known.created_ms.push(record.created_s * 1000);
                 let at = (shard.id.clone(), known.numbers.len() - 1);
                 self.events.insert(format!("{:032x}", record.event_id), at);
                 *seen = record.position;
@@ -73,69 +78,111 @@ impl Ledger {
         if listed == self.shards.len() {
             return;
         }
-        let listed = |id: &str| {
-            world
-                .stream_states()
-                .any(|stream| stream.shard(id).is_some())
-        };
+        let listed: HashSet<&str> = world
+            .stream_states()
+            .flat_map(aws_sim::stream::Stream::shards)
+            .map(|shard| shard.id.as_str())
+            .collect();
         for (id, shard) in self
             .shards
             .iter_mut()
             .filter(|(_, shard)| shard.trimmed < shard.numbers.len())
         {
-            if shard.closed && !listed(id) {
+            if shard.closed && !listed.contains(id.as_str()) {
                 shard.trimmed = shard.numbers.len();
             }
         }
     }
 
-    /// A row of this event enters the sink: in the order of its shard, and after all of the parent's.
-    pub fn insert(&mut self, event_id: &str) -> Result<(), String> {
+    /// The table was deleted: what its streams had does not matter any more.
+    pub fn retire(&mut self) {
+        for shard in self.shards.values_mut() {
+            shard.retired = true;
+        }
+    }
+
+    /// Records from before `until_ms` came into the table of `mark` in another way.
+    pub fn cover(&mut self, mark: &str, until_ms: i64) {
+        let holding = self.holdings.entry(mark.to_owned()).or_default();
+        holding.covered_until_ms = holding.covered_until_ms.max(until_ms);
+    }
+
+    /// A record of a shard is in the quarantine of the table of `mark`.
+    pub fn set_aside(&mut self, mark: &str, shard: &str, number: &str) {
+        let holding = self.holdings.entry(mark.to_owned()).or_default();
+        holding.aside.insert((shard.to_owned(), number.to_owned()));
+    }
+
+    /// Length of a shard's prefix that the table of `mark` holds, or never can.
+    fn done(&self, mark: &str, id: &str, shard: &Shard) -> usize {
+        let mut done = shard.trimmed;
+        if let Some(holding) = self.holdings.get(mark) {
+            done = done.max(holding.inserted.get(id).copied().unwrap_or(0));
+            let passed = |at: usize| {
+                shard.created_ms[at] < holding.covered_until_ms
+                    || (!holding.aside.is_empty()
+                        && holding
+                            .aside
+                            .contains(&(id.to_owned(), shard.numbers[at].to_string())))
+            };
+            while done < shard.numbers.len() && passed(done) {
+                done += 1;
+            }
+        }
+        done
+    }
+
+    /// A row of this event enters a table: in the order of its shard, and after all of the parent's.
+    pub fn insert(&mut self, mark: &str, event_id: &str) -> Result<(), String> {
         let Some((id, index)) = self.events.get(event_id).cloned() else {
             return Err(format!(
                 "event {event_id} was inserted, but the stream never had it"
             ));
         };
-        let parent = self.shards.get(&id).and_then(|shard| shard.parent.clone());
-        if let Some(parent) = parent.as_ref().and_then(|parent| self.shards.get(parent))
-            && !parent.all_done()
-        {
-            let (done, all) = (parent.done(), parent.numbers.len());
-            return Err(format!(
-                "a record of shard {id} was inserted with {done} of {all} records of its parent in the sink"
-            ));
-        }
-        let Some(shard) = self.shards.get_mut(&id) else {
+        let Some(shard) = self.shards.get(&id) else {
             return Ok(());
         };
-        if index > shard.done() {
+        let done = self.done(mark, &id, shard);
+        if let Some((parent_id, parent)) = shard
+            .parent
+            .as_ref()
+            .and_then(|parent| self.shards.get_key_value(parent))
+        {
+            let (done, all) = (self.done(mark, parent_id, parent), parent.numbers.len());
+            if !parent.closed || done < all {
+                return Err(format!(
+                    "a record of shard {id} was inserted with {done} of {all} records of its parent in the sink"
+                ));
+            }
+        }
+        if index > done {
             return Err(format!(
-                "record {index} of shard {id} was inserted after only {} before it",
-                shard.done()
+                "record {index} of shard {id} was inserted after only {done} before it"
             ));
         }
-        shard.inserted = shard.inserted.max(index + 1);
+        let holding = self.holdings.entry(mark.to_owned()).or_default();
+        let inserted = holding.inserted.entry(id).or_default();
+        *inserted = done.max(index + 1);
         Ok(())
     }
 
-    /// A checkpoint is stored: everything up to it must be in the sink.
-    pub fn commit(&self, checkpoint: &ShardCheckpoint) -> Result<(), String> {
+    /// A checkpoint is stored: everything up to it must be in the table.
+    pub fn commit(&self, mark: &str, checkpoint: &ShardCheckpoint) -> Result<(), String> {
         let id = &checkpoint.shard_id;
         let Some(shard) = self.shards.get(id) else {
             return Err(format!("a checkpoint of shard {id}, which never was"));
         };
+        let (done, all) = (self.done(mark, id, shard), shard.numbers.len());
         let passed = checkpoint.position.as_ref();
         let passed = passed.map_or(0, |position| {
             shard.numbers.partition_point(|number| number <= position)
         });
-        if passed > shard.done() {
+        if passed > done {
             return Err(format!(
-                "the checkpoint of shard {id} passed {passed} records, {} are in the sink",
-                shard.done()
+                "the checkpoint of shard {id} passed {passed} records, {done} are in the sink"
             ));
         }
-        if checkpoint.finished && !shard.all_done() {
-            let (done, all) = (shard.done(), shard.numbers.len());
+        if checkpoint.finished && !(shard.closed && done == all) {
             return Err(format!(
                 "shard {id} was marked finished with {done} of {all} records in the sink, closed: {}",
                 shard.closed
@@ -144,11 +191,24 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether every change is in the sink, or left the stream before it could be.
-    pub fn caught_up(&self) -> bool {
-        self.shards
-            .values()
-            .all(|shard| shard.done() == shard.numbers.len())
+    /// Whether every change is in the table, or left the stream before it could be, or is from before
+    /// `exported_ms`.
+    pub fn caught_up(&self, mark: &str, exported_ms: i64) -> bool {
+        self.open(mark, exported_ms).next().is_none()
+    }
+
+    fn open<'a>(
+        &'a self,
+        mark: &'a str,
+        exported_ms: i64,
+    ) -> impl Iterator<Item = (&'a String, &'a Shard, usize)> {
+        let shards = self.shards.iter().filter(|(_, shard)| !shard.retired);
+        shards
+            .map(move |(id, shard)| (id, shard, self.done(mark, id, shard)))
+            .filter(move |(_, shard, done)| {
+                let left = shard.created_ms.get(*done..).unwrap_or_default();
+                left.iter().any(|created_ms| *created_ms >= exported_ms)
+            })
     }
 
     /// Shards and changes so far.
@@ -156,14 +216,10 @@ impl Ledger {
         (self.shards.len(), self.events.len())
     }
 
-    /// Shards whose changes are not all in the sink.
-    pub fn behind(&self) -> Vec<String> {
-        let behind = self
-            .shards
-            .iter()
-            .filter(|(_, shard)| shard.done() < shard.numbers.len());
-        behind
-            .map(|(id, shard)| format!("{id}: {} of {}", shard.done(), shard.numbers.len()))
+    /// Shards whose changes are not all in the table.
+    pub fn behind(&self, mark: &str, exported_ms: i64) -> Vec<String> {
+        self.open(mark, exported_ms)
+            .map(|(id, shard, done)| format!("{id}: {done} of {}", shard.numbers.len()))
             .collect()
     }
 }

@@ -6,6 +6,7 @@
 //! have stopped, [`oracle`] compares what the mirror holds with the table.
 #![forbid(unsafe_code)]
 
+pub mod disk;
 mod draft;
 pub mod exports;
 pub mod items;
@@ -13,9 +14,12 @@ pub mod journal;
 pub mod ledger;
 pub mod memory_store;
 pub mod model_sink;
+pub mod model_table;
+pub mod model_warehouse;
 pub mod oracle;
 pub mod port;
 pub mod process;
+pub mod run_seeds;
 pub mod scenario;
 pub mod simulation;
 pub mod table_plan;

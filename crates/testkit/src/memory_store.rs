@@ -1,175 +1,17 @@
-//! Progress in memory, one transaction a call, checked against the sink on every commit. Lives longer than any process.
+//! The disk as the port that a worker stores its progress through, one transaction a call.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use mirror::checkpoint::{ExportPhase, ExportProgress, FileCheckpoint, ShardCheckpoint};
+use mirror::checkpoint::{ExportProgress, FileCheckpoint, ShardCheckpoint};
 use mirror::error::Result;
-use mirror::limits::EXPORT_MARGIN_MS;
-use mirror::store::{MirrorProgress, Store, TableIdentity};
+use mirror::heal::{Coverage, Gap, Healing};
+use mirror::store::{ExportPart, Generations, MirrorProgress, Shadow, Store, TableIdentity};
 
-use crate::journal::Journal;
-use crate::ledger::Ledger;
-use crate::model_sink::Warehouse;
 use crate::port::Port;
 use crate::process::Call;
 
-#[derive(Debug, Default)]
-struct State {
-    identity: Option<TableIdentity>,
-    export: Option<ExportProgress>,
-    files: BTreeMap<String, FileCheckpoint>,
-    shards: BTreeMap<String, ShardCheckpoint>,
-    quarantined: u64,
-    gap: Option<String>,
-    /// ARN of each attempt.
-    arns: HashMap<u32, String>,
-}
-
-/// What is stored, and what it is held against.
-#[derive(Debug)]
-pub struct Disk {
-    state: Mutex<State>,
-    warehouse: Arc<Warehouse>,
-    ledger: Arc<Mutex<Ledger>>,
-    journal: Arc<Journal>,
-}
-
-impl Disk {
-    pub fn new(
-        warehouse: Arc<Warehouse>,
-        ledger: Arc<Mutex<Ledger>>,
-        journal: Arc<Journal>,
-    ) -> Self {
-        Self {
-            state: Mutex::default(),
-            warehouse,
-            ledger,
-            journal,
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Everything stored.
-    pub fn progress(&self) -> MirrorProgress {
-        let state = self.state();
-        MirrorProgress {
-            identity: state.identity.clone(),
-            export: state.export.clone(),
-            files: state.files.values().cloned().collect(),
-            shards: state.shards.values().cloned().collect(),
-            quarantined: state.quarantined,
-            gap: state.gap.clone(),
-        }
-    }
-
-    fn check(&self, outcome: std::result::Result<(), String>) {
-        if let Err(rule) = outcome {
-            self.journal.broken(rule);
-        }
-    }
-
-    fn save_export(&self, export: &ExportProgress) {
-        let mut state = self.state();
-        self.check(export_moves(&state, export));
-        if state
-            .export
-            .as_ref()
-            .is_some_and(|known| known.attempt != export.attempt)
-        {
-            state.files.clear();
-        }
-        if let Some(arn) = &export.arn {
-            state.arns.insert(export.attempt, arn.clone());
-        }
-        state.export = Some(export.clone());
-    }
-
-    fn commit_file(&self, file: &FileCheckpoint, export: &ExportProgress) {
-        self.save_export(export);
-        let mut state = self.state();
-        if state.files.insert(file.key.clone(), file.clone()).is_none() {
-            state.quarantined += file.quarantined;
-        }
-        let committed: u64 = state
-            .files
-            .values()
-            .map(|file| file.items - file.quarantined)
-            .sum();
-        let version_ms = export.export_time_ms.unwrap_or_default() - EXPORT_MARGIN_MS;
-        let held = self.warehouse.table().exported(version_ms);
-        if committed > held {
-            self.journal.broken(format!(
-                "files with {committed} items are committed, the sink holds {held} of this export"
-            ));
-        }
-    }
-
-    fn commit_shards(&self, shards: &[ShardCheckpoint], quarantined: u64) {
-        let mut state = self.state();
-        for shard in shards {
-            let outcome = self
-                .ledger
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .commit(shard);
-            self.check(outcome);
-            self.check(shard_moves(state.shards.get(&shard.shard_id), shard));
-            state.shards.insert(shard.shard_id.clone(), shard.clone());
-        }
-        state.quarantined += quarantined;
-    }
-}
-
-/// One attempt has one export, and attempts only grow.
-fn export_moves(state: &State, export: &ExportProgress) -> std::result::Result<(), String> {
-    let known = state.arns.get(&export.attempt);
-    if known.is_some() && known != export.arn.as_ref() {
-        return Err(format!(
-            "attempt {} had export {known:?}, now it is {:?}",
-            export.attempt, export.arn
-        ));
-    }
-    if state
-        .export
-        .as_ref()
-        .is_some_and(|known| known.attempt > export.attempt)
-    {
-        return Err(format!(
-            "attempt {} was stored after a later one",
-            export.attempt
-        ));
-    }
-    if export.phase == ExportPhase::Loaded && state.files.len() as u64 != export.files_total {
-        return Err(format!(
-            "the export is loaded with {} of {} files",
-            state.files.len(),
-            export.files_total
-        ));
-    }
-    Ok(())
-}
-
-/// Nothing moves back.
-fn shard_moves(
-    known: Option<&ShardCheckpoint>,
-    shard: &ShardCheckpoint,
-) -> std::result::Result<(), String> {
-    let Some(known) = known else { return Ok(()) };
-    let back = known.position > shard.position
-        || known.clock_ms > shard.clock_ms
-        || (known.finished && !shard.finished);
-    if back {
-        return Err(format!(
-            "the checkpoint of a shard moved back from {known:?} to {shard:?}"
-        ));
-    }
-    Ok(())
-}
+use crate::disk::{Disk, State};
 
 /// [`Disk`] as one life of the process reaches it.
 #[derive(Debug)]
@@ -190,62 +32,138 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn load(&self, _mirror: &str) -> Result<MirrorProgress> {
+    async fn load(&self, mirror: &str) -> Result<MirrorProgress> {
         self.port
-            .perform(Call::LoadProgress, b"", || Ok(self.disk.progress()))
+            .perform(Call::LoadProgress, b"", || Ok(self.disk.progress(mirror)))
             .await
     }
 
-    async fn save_identity(&self, _mirror: &str, identity: &TableIdentity) -> Result<()> {
-        self.write(Call::SaveIdentity, |disk| {
-            disk.state().identity = Some(identity.clone())
-        })
-        .await
+    async fn save_identity(&self, mirror: &str, identity: &TableIdentity) -> Result<()> {
+        let effect = |state: &mut State| state.identity = Some(identity.clone());
+        self.write(Call::SaveIdentity, |disk| disk.change(mirror, effect))
+            .await
     }
 
-    async fn save_export(&self, _mirror: &str, export: &ExportProgress) -> Result<()> {
+    async fn save_export(
+        &self,
+        mirror: &str,
+        part: ExportPart,
+        export: &ExportProgress,
+    ) -> Result<()> {
         self.port.note(
             Call::SaveExport,
-            &format!("{:?} of attempt {}", export.phase, export.attempt),
+            &format!(
+                "{:?} of attempt {} of {part:?} of {mirror}",
+                export.phase, export.attempt
+            ),
         );
-        self.write(Call::SaveExport, |disk| disk.save_export(export))
-            .await
+        self.write(Call::SaveExport, |disk| {
+            disk.save_export(mirror, part, export)
+        })
+        .await
     }
 
     async fn commit_file(
         &self,
-        _mirror: &str,
+        mirror: &str,
+        part: ExportPart,
         file: &FileCheckpoint,
         export: &ExportProgress,
     ) -> Result<()> {
-        self.write(Call::CommitFile, |disk| disk.commit_file(file, export))
-            .await
+        self.write(Call::CommitFile, |disk| {
+            disk.commit_file(mirror, part, file, export)
+        })
+        .await
     }
 
     async fn commit_shards(
         &self,
-        _mirror: &str,
+        mirror: &str,
         shards: &[ShardCheckpoint],
         quarantined: u64,
     ) -> Result<()> {
         self.write(Call::CommitShards, |disk| {
-            disk.commit_shards(shards, quarantined)
+            disk.commit_shards(mirror, shards, quarantined)
         })
         .await
     }
 
-    async fn forget_shards(&self, _mirror: &str, shard_ids: &[String]) -> Result<()> {
-        self.write(Call::ForgetShards, |disk| {
-            disk.state().shards.retain(|id, _| !shard_ids.contains(id))
+    async fn forget_shards(&self, mirror: &str, shard_ids: &[String]) -> Result<()> {
+        let effect = |state: &mut State| state.shards.retain(|id, _| !shard_ids.contains(id));
+        self.write(Call::ForgetShards, |disk| disk.change(mirror, effect))
+            .await
+    }
+
+    async fn save_gap(&self, mirror: &str, gap: &Gap) -> Result<()> {
+        self.port
+            .note(Call::SaveGap, &format!("{gap:?} of {mirror}"));
+        let effect = |state: &mut State| state.gap = Some(gap.clone());
+        self.write(Call::SaveGap, |disk| disk.change(mirror, effect))
+            .await
+    }
+
+    async fn close_gap(&self, mirror: &str, gap: &Gap) -> Result<()> {
+        self.port
+            .note(Call::CloseGap, &format!("{gap:?} of {mirror}"));
+        let effect = |state: &mut State| {
+            state.gap = state.gap.take().filter(|known| known != gap);
+        };
+        self.write(Call::CloseGap, |disk| disk.change(mirror, effect))
+            .await
+    }
+
+    async fn save_healing(&self, mirror: &str, healing: &Healing) -> Result<()> {
+        self.port
+            .note(Call::SaveHealing, &format!("{healing:?} of {mirror}"));
+        self.write(Call::SaveHealing, |disk| disk.save_healing(mirror, healing))
+            .await
+    }
+
+    async fn finish_healing(
+        &self,
+        mirror: &str,
+        closed: Option<&Gap>,
+        coverage: Coverage,
+    ) -> Result<()> {
+        self.port
+            .note(Call::FinishHealing, &format!("{coverage:?} of {mirror}"));
+        self.write(Call::FinishHealing, |disk| {
+            disk.finish_healing(mirror, closed, coverage)
         })
         .await
     }
 
-    async fn save_gap(&self, _mirror: &str, gap: &str) -> Result<()> {
-        self.port.note(Call::SaveGap, gap);
-        self.write(Call::SaveGap, |disk| {
-            disk.state().gap = Some(gap.to_owned())
-        })
-        .await
+    async fn change_stream(
+        &self,
+        mirror: &str,
+        identity: &TableIdentity,
+        gap: &Gap,
+        coverage: Coverage,
+    ) -> Result<()> {
+        self.port
+            .note(Call::ChangeStream, &format!("{gap:?} of {mirror}"));
+        let effect = |state: &mut State| {
+            state.identity = Some(identity.clone());
+            state.gap = Some(gap.clone());
+            state.coverage = coverage;
+            state.shards.clear();
+        };
+        self.write(Call::ChangeStream, |disk| disk.change(mirror, effect))
+            .await
+    }
+
+    async fn generations(&self, _mirror: &str) -> Result<Generations> {
+        let effect = || Ok(self.disk.generations());
+        self.port.perform(Call::LoadProgress, b"", effect).await
+    }
+
+    async fn save_shadow(&self, _mirror: &str, shadow: &Shadow) -> Result<()> {
+        self.port.note(Call::SaveShadow, &format!("{shadow:?}"));
+        self.write(Call::SaveShadow, |disk| disk.save_shadow(shadow))
+            .await
+    }
+
+    async fn finish_resync(&self, _mirror: &str) -> Result<()> {
+        self.write(Call::FinishResync, Disk::finish_resync).await
     }
 }

@@ -41,6 +41,19 @@ impl Port {
             on_death();
             std::future::pending::<()>().await;
         }
+        if let Fate::Hangs(ms) = prospect.fate {
+            self.note(call, "hangs");
+            self.clock.sleep_until(self.clock.aws_ms() + ms).await;
+            self.process.live().await;
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("{call:?}: simulated silence"),
+            ));
+        }
+        assert!(
+            prospect.fate != Fate::Panics,
+            "{call:?}: a simulated mistake of the program"
+        );
         if let Fate::Refused(kind) = &prospect.fate {
             self.note(call, "refused");
             self.clock

@@ -29,6 +29,19 @@ pub enum Call {
     CommitShards,
     ForgetShards,
     SaveGap,
+    CloseGap,
+    SaveHealing,
+    FinishHealing,
+    ChangeStream,
+    SaveShadow,
+    FinishResync,
+    HighestVersion,
+    Bury,
+    CreateShadow,
+    Exchange,
+    DropTable,
+    ReadItems,
+    Scan,
 }
 
 /// When at a door.

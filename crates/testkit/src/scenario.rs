@@ -1,6 +1,6 @@
 //! Everything that happens in one simulation. One seed makes one; tests of one trap make theirs by hand.
 
-use aws_sim::{Fault, WorldConfig};
+use aws_sim::{Fault, Poison, WorldConfig};
 use server::worker::WorkerSettings;
 
 use crate::process::Crash;
@@ -38,6 +38,17 @@ pub enum Act {
     },
     /// The owner of the table switches stream and recovery on.
     SwitchOn,
+    /// ... switches the stream off.
+    StreamOff,
+    /// ... deletes the table and creates it again, empty, without stream and recovery.
+    Recreate,
+    /// Somebody asks for a resync.
+    Resync,
+    /// The stream carries a record that no reader expects, of an item that is not in the table.
+    Poison {
+        number: u32,
+        poison: Poison,
+    },
 }
 
 /// An act and when, milliseconds since the world began.
@@ -72,8 +83,17 @@ pub struct Scenario {
     pub ends_ms: i64,
     /// How long after that the mirror may take to catch up.
     pub patience_ms: i64,
-    /// The table's mirror cannot be complete: what counts is that it says so.
-    pub expects_gap: bool,
+    /// How many exports, gaps and resyncs there were in the end must be what these say, if they say anything.
+    pub expects: Expected,
+}
+
+/// What must have happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// Gaps healed, at least.
+    pub healed: Option<u32>,
+    /// Resyncs completed, exactly.
+    pub resyncs: Option<u32>,
 }
 
 impl Scenario {
@@ -114,7 +134,7 @@ impl Scenario {
             skew_ms: 0,
             ends_ms: 12 * MINUTE,
             patience_ms: HOUR,
-            expects_gap: false,
+            expects: Expected::default(),
         }
     }
 

@@ -67,5 +67,6 @@ pub fn mirror(composite: bool) -> MirrorSpec {
         },
         s3_prefix: "mirrors/main/orders".to_owned(),
         plan,
+        next_plan: None,
     }
 }

@@ -20,6 +20,10 @@ pub enum Fate {
     Refused(ErrorKind),
     /// It works; the answer is lost.
     Lost,
+    /// Nothing is heard for so many milliseconds; then it has no effect.
+    Hangs(i64),
+    /// The code that calls breaks.
+    Panics,
     /// It seems to fail, and works after this many milliseconds. Only inserts; others are `Lost`.
     Late(i64),
 }

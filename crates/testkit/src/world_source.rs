@@ -1,16 +1,18 @@
 //! DynamoDB as the worker's port, straight on a simulated world: no HTTP, no SDK.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use aws_sim::{ApiError, RecordsPage, World};
 use mirror::change::{EventKind, StreamPage, StreamRecord};
+use mirror::clock::Clock;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::sequence_number::SequenceNumber;
 use mirror::source::{
     CallerIdentity, ExportDescription, ExportFile, ExportFileReader, ExportManifest, ExportRequest,
-    Shard, ShardPosition, Source, SourceSpec, Sources, StreamDescription,
+    ScanPage, ScanRequest, Shard, ShardPosition, Source, SourceSpec, Sources, StreamDescription,
 };
 use mirror::table::{KeyAttribute, KeyType, StreamInfo, StreamViewType, TableDescription};
 use serde_json::{Value, json};
@@ -65,6 +67,7 @@ impl Sources for WorldSources {
             Ok(Arc::new(WorldSource {
                 sources: self.clone(),
                 spec: spec.clone(),
+                clock_ahead_ms: AtomicI64::new(0),
             }) as Arc<dyn Source>)
         };
         self.port.perform(Call::Connect, b"", connected).await
@@ -83,6 +86,8 @@ impl Sources for WorldSources {
 pub struct WorldSource {
     sources: WorldSources,
     spec: SourceSpec,
+    /// As the `Date` of the latest answer says.
+    clock_ahead_ms: AtomicI64,
 }
 
 impl WorldSource {
@@ -95,7 +100,11 @@ impl WorldSource {
         let port = &self.sources.port;
         let in_the_world = || {
             let mut world = self.sources.cloud.world();
-            world.set_now(port.clock.aws_ms());
+            let aws_ms = port.clock.aws_ms();
+            world.set_now(aws_ms);
+            let date_ms = aws_ms.div_euclid(1000) * 1000;
+            self.clock_ahead_ms
+                .store(date_ms - port.clock.now_ms(), Ordering::SeqCst);
             effect(&mut world).map_err(|error| failure(call, &error))
         };
         port.perform(call, what.as_bytes(), in_the_world).await
@@ -118,6 +127,7 @@ fn failure(call: Call, error: &ApiError) -> Error {
             ErrorKind::PitrUnavailable
         }
         "ExportConflictException" => ErrorKind::ExportConflict,
+        "InvalidExportTimeException" => ErrorKind::ExportTime,
         "ResourceInUseException" | "InternalServerError" => ErrorKind::Unavailable,
         _ => ErrorKind::Permanent,
     };
@@ -126,6 +136,10 @@ fn failure(call: Call, error: &ApiError) -> Error {
 
 #[async_trait]
 impl Source for WorldSource {
+    fn clock_ahead_ms(&self) -> i64 {
+        self.clock_ahead_ms.load(Ordering::SeqCst)
+    }
+
     async fn describe_table(&self) -> Result<TableDescription> {
         let arn = &self.spec.table_arn;
         let describe = |world: &mut World| {
@@ -204,13 +218,21 @@ impl Source for WorldSource {
     }
 
     async fn start_export(&self, request: &ExportRequest) -> Result<ExportDescription> {
-        let body = json!({
+        let mut body = json!({
             "TableArn": self.spec.table_arn,
             "S3Bucket": self.spec.export_bucket,
             "S3Prefix": request.s3_prefix,
             "ClientToken": request.client_token,
             "ExportFormat": "DYNAMODB_JSON",
         });
+        if let Some(window) = request.window {
+            body["ExportType"] = json!("INCREMENTAL_EXPORT");
+            body["IncrementalExportSpecification"] = json!({
+                "ExportFromTime": window.from_ms / 1000,
+                "ExportToTime": window.to_ms / 1000,
+                "ExportViewType": "NEW_AND_OLD_IMAGES",
+            });
+        }
         let start = |world: &mut World| {
             world
                 .dynamodb("ExportTableToPointInTime", body)
@@ -248,6 +270,46 @@ impl Source for WorldSource {
             Ok(exports::open(world, bucket, file))
         };
         self.call(Call::OpenFile, &file.key, open).await?
+    }
+
+    async fn read_items(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        let arn = &self.spec.table_arn;
+        let read = |world: &mut World| {
+            let mut items = Vec::new();
+            for key in keys {
+                let key: Value = serde_json::from_slice(key).unwrap_or_default();
+                let body = json!({ "TableName": arn, "Key": key, "ConsistentRead": true });
+                let answer = world.dynamodb("GetItem", body)?;
+                let item = answer.get("Item");
+                items.push(item.map(|item| item.to_string().into_bytes()));
+            }
+            Ok(items)
+        };
+        self.call(Call::ReadItems, "", read).await
+    }
+
+    async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        let mut body = json!({
+            "TableName": self.spec.table_arn,
+            "ConsistentRead": true,
+            "Segment": request.segment,
+            "TotalSegments": request.total_segments,
+            "Limit": request.limit,
+        });
+        if let Some(after) = &request.after {
+            body["ExclusiveStartKey"] = serde_json::from_slice(after).unwrap_or_default();
+        }
+        let scan = |world: &mut World| {
+            let answer = world.dynamodb("Scan", body)?;
+            let items = answer["Items"].as_array().into_iter().flatten();
+            Ok(ScanPage {
+                items: items.map(|item| item.to_string().into_bytes()).collect(),
+                next: answer
+                    .get("LastEvaluatedKey")
+                    .map(|key| key.to_string().into_bytes()),
+            })
+        };
+        self.call(Call::Scan, "", scan).await
     }
 }
 
@@ -311,8 +373,8 @@ fn stream_page(page: &RecordsPage) -> StreamPage {
         records.push(StreamRecord {
             kind: match record.event_name {
                 "INSERT" => EventKind::Insert,
-                "MODIFY" => EventKind::Modify,
-                _ => EventKind::Remove,
+                "REMOVE" => EventKind::Remove,
+                _ => EventKind::Modify,
             },
             keys: image(&record.keys),
             new_image: record.new.as_deref().map(&mut image),
@@ -355,7 +417,8 @@ fn description(arn: &str, table: &Value, backups: &Value) -> TableDescription {
         .flatten()
         .map(|key| text(&key["AttributeName"]));
     let stream_on = table["StreamSpecification"]["StreamEnabled"] == true;
-    let recovery = &backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"];
+    let recovery = &backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"];
+    let restorable_from = recovery["EarliestRestorableDateTime"].as_f64();
     TableDescription {
         arn: arn.to_owned(),
         name: text(&table["TableName"]),
@@ -374,6 +437,7 @@ fn description(arn: &str, table: &Value, backups: &Value) -> TableDescription {
             arn: text(&table["LatestStreamArn"]),
             view_type: StreamViewType::NewAndOldImages,
         }),
-        pitr_enabled: *recovery == "ENABLED",
+        pitr_enabled: recovery["PointInTimeRecoveryStatus"] == "ENABLED",
+        restorable_from_ms: restorable_from.map(|seconds| (seconds * 1000.0).round() as i64),
     }
 }

@@ -3,6 +3,9 @@
 
 use tokio::runtime::{Builder, Runtime};
 
+mod healing;
+mod liveness;
+mod mutants;
 mod simulation;
 mod traps;
 

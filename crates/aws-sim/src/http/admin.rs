@@ -12,6 +12,7 @@ use crate::api::ApiError;
 use crate::attribute::read_map;
 use crate::faults::Fault;
 use crate::iam::{Permission, Role, Trust};
+use crate::poison::Poison;
 use crate::sim::Sim;
 use crate::world::World;
 
@@ -28,6 +29,7 @@ pub fn routes() -> Router<Sim> {
             "/faults",
             get(list_faults).post(add_faults).delete(clear_faults),
         )
+        .route("/poison", post(plant_poison))
         .route("/fail_export", post(fail_export))
         .route("/roles", post(add_role))
         .route("/roles/deny", post(deny))
@@ -135,6 +137,21 @@ async fn add_faults(State(sim): State<Sim>, Json(body): Json<Value>) -> Answer {
     })?;
     sim.with(|world| faults.into_iter().for_each(|fault| world.faults.add(fault)));
     Ok(Json(json!({})))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Planted {
+    table: String,
+    /// DynamoDB JSON.
+    key: Value,
+    kind: Poison,
+}
+
+async fn plant_poison(State(sim): State<Sim>, Json(body): Json<Planted>) -> Answer {
+    let done = read_map(body.key)
+        .and_then(|key| sim.with(|world| world.plant_poison(&body.table, &key, body.kind)));
+    done.map(|()| Json(json!({}))).map_err(refused)
 }
 
 #[derive(Debug, Deserialize)]
@@ -280,6 +297,7 @@ struct Configure {
     export_ms: Option<i64>,
     export_files: Option<u32>,
     export_fuzz_ms: Option<i64>,
+    incremental_fuzz_ms: Option<i64>,
     update_table_ms: Option<i64>,
     pitr_ms: Option<i64>,
     backups_unavailable_ms: Option<i64>,
@@ -291,6 +309,7 @@ struct Configure {
     retention_ms: Option<i64>,
     children_delay_ms: Option<i64>,
     empty_page_chance: Option<f64>,
+    empty_pages_in_a_row: Option<u32>,
     duplicate_chance: Option<f64>,
     backstep_chance: Option<f64>,
     enforce_rates: Option<bool>,
@@ -307,6 +326,10 @@ async fn configure(State(sim): State<Sim>, Json(body): Json<Configure>) -> Answe
         set(&mut config.export.duration_ms, body.export_ms);
         set(&mut config.export.files, body.export_files.map(Some));
         set(&mut config.export.fuzz_ms, body.export_fuzz_ms);
+        set(
+            &mut config.export.incremental_fuzz_ms,
+            body.incremental_fuzz_ms,
+        );
         set(&mut config.update_table_ms, body.update_table_ms);
         set(&mut config.pitr_ms, body.pitr_ms);
         set(
@@ -321,6 +344,10 @@ async fn configure(State(sim): State<Sim>, Json(body): Json<Configure>) -> Answe
         set(&mut config.stream.retention_ms, body.retention_ms);
         set(&mut config.stream.children_delay_ms, body.children_delay_ms);
         set(&mut config.stream.empty_page_chance, body.empty_page_chance);
+        set(
+            &mut config.stream.empty_pages_in_a_row,
+            body.empty_pages_in_a_row,
+        );
         set(&mut config.stream.duplicate_chance, body.duplicate_chance);
         set(&mut config.stream.backstep_chance, body.backstep_chance);
         set(&mut config.stream.enforce_rates, body.enforce_rates);

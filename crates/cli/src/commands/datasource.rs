@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::sql;
 use crate::client::{Client, segment};
 use crate::failure::{Exit, Failure, Outcome};
-use crate::mirrors::{self, Mirror};
+use crate::mirrors::{self, Backfill, Mirror};
 use crate::printer::{Output, Paint, Printer};
 use crate::table::Table;
 use crate::text;
@@ -83,12 +83,19 @@ pub(crate) async fn show(session: &Session, name: &str, printer: &Printer) -> Ou
                 .stream_rows
                 .map(|rows| ("from stream", text::plural(rows, "row"))),
         );
+        lines.extend(mirror.watermark.clone().map(|at| ("complete to", at)));
         lines.extend(mirror.lag_seconds.map(|lag| ("lag", text::duration(lag))));
         lines.extend(
             mirror
                 .headroom_seconds
                 .map(|left| ("headroom", text::duration(left))),
         );
+        let waiting = match mirror.waiting_shards {
+            0 => String::new(),
+            waiting => format!(", {waiting} waiting"),
+        };
+        lines.push(("shards", format!("{} read{waiting}", mirror.active_shards)));
+        lines.extend(mirror.last_read_at.clone().map(|at| ("last read", at)));
         lines.push(("quarantined", text::count(mirror.quarantined)));
     }
     for (name, value) in lines {
@@ -155,7 +162,7 @@ async fn switch(session: &Session, name: &str, verb: &str, printer: &Printer) ->
 }
 
 /// The data source, or a failure that names the one that was probably meant.
-async fn existing(client: &Client, name: &str) -> Outcome<Value> {
+pub(super) async fn existing(client: &Client, name: &str) -> Outcome<Value> {
     if let Some(answer) = client
         .find(&format!("/v0/datasources/{}", segment(name)))
         .await?
@@ -253,6 +260,15 @@ fn short(entries: &[Entry]) -> Table {
 }
 
 fn state(mirror: &Mirror) -> String {
+    if mirror.resync.is_some() && matches!(mirror.state.as_str(), "live" | "gap") {
+        return "resyncing".to_owned();
+    }
+    if let (Some(healing), "healing") = (&mirror.healing, mirror.state.as_str()) {
+        return format!(
+            "healing {}/{}",
+            healing.windows_healed, healing.windows_total
+        );
+    }
     let backfill = &mirror.backfill;
     match (mirror.state.as_str(), backfill.phase.as_str()) {
         ("backfilling", "loading") if backfill.items_total > 0 => {
@@ -267,7 +283,10 @@ fn state(mirror: &Mirror) -> String {
 }
 
 fn backfill(mirror: &Mirror) -> String {
-    let backfill = &mirror.backfill;
+    backfill_text(&mirror.backfill)
+}
+
+fn backfill_text(backfill: &Backfill) -> String {
     let mut out = backfill.phase.clone();
     if backfill.files_total > 0 {
         out.push_str(&format!(
@@ -295,10 +314,16 @@ fn full(entries: &[Entry]) -> Table {
         "name",
         "state",
         "reason",
+        "stalled",
+        "gap",
+        "healing",
+        "resync",
         "rows",
         "bytes",
+        "watermark",
         "lag_seconds",
         "headroom_seconds",
+        "last_read_at",
         "quarantined",
         "backfill_phase",
         "backfill_items",
@@ -314,10 +339,16 @@ fn full(entries: &[Entry]) -> Table {
             json!(entry.name),
             of_mirror(&|it| json!(it.state)),
             of_mirror(&|it| json!(it.reason)),
+            of_mirror(&|it| json!(it.stalled)),
+            of_mirror(&|it| json!(it.gap)),
+            of_mirror(&|it| healing(it).map_or(Value::Null, Value::from)),
+            of_mirror(&|it| resync(it).map_or(Value::Null, Value::from)),
             json!(entry.rows),
             json!(entry.bytes),
+            of_mirror(&|it| json!(it.watermark)),
             of_mirror(&|it| json!(it.lag_seconds)),
             of_mirror(&|it| json!(it.headroom_seconds)),
+            of_mirror(&|it| json!(it.last_read_at)),
             of_mirror(&|it| json!(it.quarantined)),
             of_mirror(&|it| json!(it.backfill.phase)),
             of_mirror(&|it| json!(it.backfill.items_loaded)),
@@ -330,12 +361,44 @@ fn full(entries: &[Entry]) -> Table {
     table
 }
 
+fn healing(mirror: &Mirror) -> Option<String> {
+    let healing = mirror.healing.as_ref()?;
+    Some(format!(
+        "{} of {} healed: {}",
+        healing.windows_healed,
+        text::plural(healing.windows_total, "window"),
+        healing.what
+    ))
+}
+
+fn resync(mirror: &Mirror) -> Option<String> {
+    let resync = mirror.resync.as_ref()?;
+    let problem = resync.problem.as_ref();
+    Some(format!(
+        "{} ({}){}",
+        backfill_text(&resync.backfill),
+        resync.reason,
+        problem.map(|text| format!("; {text}")).unwrap_or_default()
+    ))
+}
+
 /// What does not fit into a column: why, since when, what to do.
 fn remarks(entry: &Entry, printer: &Printer) {
     let Some(mirror) = &entry.mirror else { return };
     let healthy = matches!(mirror.state.as_str(), "live" | "backfilling" | "starting");
+    let (healing, resync) = (healing(mirror), resync(mirror));
     let mut lines = Vec::new();
     lines.extend(mirror.reason.as_deref().map(|reason| ("why", reason)));
+    // In the state itself it is the reason already.
+    let stalled = mirror.stalled.as_deref();
+    let known = mirror.reason.as_deref().unwrap_or_default();
+    lines.extend(
+        stalled
+            .filter(|text| !known.contains(*text))
+            .map(|text| ("stalled", text)),
+    );
+    lines.extend(healing.as_deref().map(|text| ("healing", text)));
+    lines.extend(resync.as_deref().map(|text| ("resync", text)));
     let error = mirror.last_error.as_deref();
     lines.extend(
         error

@@ -15,13 +15,13 @@ use super::oracle::equal;
 use super::stage::{Stage, library};
 
 /// A ClickHouse of somebody else: the same engine, with a user of its own.
-struct External {
+pub(crate) struct External {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl External {
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         let path = |name: &str| folder.join(name);
         fs::create_dir_all(path("data")).unwrap();
         let users = path("users.xml");

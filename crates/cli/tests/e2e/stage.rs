@@ -122,6 +122,12 @@ impl Stage {
         fs::write(path, text).unwrap();
     }
 
+    /// Adds lines to `[poll]` of the server's settings.
+    pub(crate) fn configure(&self, lines: &str) {
+        let file = self.folder.path().join("server.toml");
+        fs::write(file, format!("{SERVER_TOML}{lines}")).unwrap();
+    }
+
     pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.project().join(file)).unwrap();
         assert!(text.contains(from), "{file} has no {from}");
@@ -162,6 +168,14 @@ impl Stage {
     /// Runs `tb` in the project folder.
     pub(crate) fn tb(&self, arguments: &[&str]) -> Said {
         said(&self.command().args(arguments).output().unwrap())
+    }
+
+    /// Starts `tb` in the project folder and does not wait for it.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command();
+        command.args(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
     }
 
     /// Starts the server; returns when it answers.
@@ -208,6 +222,16 @@ impl Stage {
         let mut server = self.server.take().unwrap();
         server.kill().unwrap();
         server.wait().unwrap();
+    }
+
+    /// Starts the server again if it has ended, as systemd would. Whether it had.
+    pub(crate) fn revive(&mut self) -> bool {
+        let server = self.server.as_mut().unwrap();
+        let ended = server.try_wait().unwrap().is_some();
+        if ended {
+            self.spawn();
+        }
+        ended
     }
 
     /// SIGTERM, and the server's exit status.
@@ -300,6 +324,12 @@ impl Stage {
             .success();
     }
 
+    /// How often the log has a line with these words.
+    pub(crate) fn logged(&self, words: &str) -> usize {
+        let log = self.log_text();
+        log.lines().filter(|line| line.contains(words)).count()
+    }
+
     pub(crate) fn put(&self, item: &Map) {
         self.aws
             .handle
@@ -347,6 +377,13 @@ pub(crate) fn signal(name: &str, pid: u32) {
             .unwrap()
             .success()
     );
+}
+
+/// `kill -9`; whether there was such a process.
+pub(crate) fn kill_now(pid: u32) -> bool {
+    let mut command = Command::new("kill");
+    command.args(["-KILL", &pid.to_string()]);
+    command.output().unwrap().status.success()
 }
 
 /// Polls until `done`; fails after [`PATIENCE`].

@@ -33,7 +33,7 @@ pub enum TranscodeErrorKind {
     BadBase64,
     /// More than 1 GiB in one item.
     TooLong,
-    /// A line of an export file without an `Item`.
+    /// A line of an export file without its `Item`, or without `Keys` and the time of the write.
     MissingItem,
 }
 

@@ -63,6 +63,46 @@ pub fn export_line_item(line: &[u8]) -> Result<Range<usize>> {
     Ok(item)
 }
 
+/// A line of an incremental export: one item's last state in the export's window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncrementalLine {
+    /// When the item was last written, microseconds since 1970, by DynamoDB's own clock.
+    pub written_us: i64,
+    /// `Keys`.
+    pub keys: Range<usize>,
+    /// `NewImage`; absent if the item was deleted.
+    pub new_image: Option<Range<usize>>,
+    /// `OldImage`: the item as it was when the window began, if it was there and the export has it.
+    pub old_image: Option<Range<usize>>,
+}
+
+/// Finds the parts of a line of an incremental export. Other members are skipped.
+pub fn incremental_line(line: &[u8]) -> Result<IncrementalLine> {
+    let missing = TranscodeError::new(Kind::MissingItem, 0);
+    let keys = Skim::new(line).member(b"Keys")?.ok_or(missing)?;
+    let metadata = Skim::new(line).member(b"Metadata")?.ok_or(missing)?;
+    let written = Skim::new(&line[metadata.clone()])
+        .member(b"WriteTimestampMicros")?
+        .ok_or(missing)?;
+    let digits = |byte: &u8| byte.is_ascii_digit();
+    // `{"N":"1680109764000000"}`, a text or a number: AWS has been seen to write all three.
+    let text: Vec<u8> = line[metadata][written.clone()]
+        .iter()
+        .copied()
+        .filter(digits)
+        .collect();
+    let written_us = std::str::from_utf8(&text)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or(TranscodeError::new(Kind::MissingItem, written.start))?;
+    Ok(IncrementalLine {
+        written_us,
+        keys,
+        new_image: Skim::new(line).member(b"NewImage")?,
+        old_image: Skim::new(line).member(b"OldImage")?,
+    })
+}
+
 struct Skim<'a> {
     input: &'a [u8],
     pos: usize,

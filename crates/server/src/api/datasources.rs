@@ -14,11 +14,14 @@ use serde_json::{Value, json};
 use super::App;
 use super::caller::Caller;
 use super::error::{ApiError, ApiResult};
-use super::params::QueryParams;
+use super::params::{AllParams, QueryParams};
 use super::wire::sql_time;
 use crate::store::{ResourceRow, Workspace};
 
 const READ: &str = "DATASOURCES:READ";
+
+/// A reason is a sentence.
+const MAX_REASON_CHARS: usize = 500;
 
 pub(super) async fn list(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Json<Value>> {
     let rows = app.store.resources(&caller.workspace.id).await?;
@@ -100,7 +103,48 @@ async fn switch(app: Arc<App>, caller: Caller, name: String, stop: bool) -> ApiR
     ))
 }
 
-async fn mirror_of(
+/// Begins a new backfill beside the table, which then takes the table's place. Answers once that is stored.
+pub(super) async fn resync(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    caller: Caller,
+    params: AllParams,
+) -> ApiResult<Json<Value>> {
+    caller.require_admin()?;
+    let row = find(&app, &caller, &name).await?;
+    let mirror = running_mirror(&app, &caller.workspace, &row.name).await?;
+    let reason = params.get("reason").unwrap_or("somebody asked for it");
+    let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
+    if !app.supervisor.resync(&mirror.id, &reason).await {
+        return Err(ApiError::bad_request(format!(
+            "the mirror of {:?} does not run; see why with tb datasource ls, and start it with: tb datasource start {}",
+            row.name, row.name
+        )));
+    }
+    Ok(Json(
+        json!({ "id": row.id, "name": row.name, "state": "resyncing", "reason": reason }),
+    ))
+}
+
+/// The mirror of a data source, if it is there and supposed to run.
+pub(super) async fn running_mirror(
+    app: &App,
+    workspace: &Workspace,
+    datasource: &str,
+) -> ApiResult<crate::store::MirrorRow> {
+    if app.sources.is_none() {
+        return Err(ApiError::bad_request(super::integrations::NO_CREDENTIALS));
+    }
+    let mirror = mirror_of(app, workspace, datasource).await?;
+    if mirror.stopped {
+        return Err(ApiError::bad_request(format!(
+            "the mirror of {datasource:?} is stopped; start it first: tb datasource start {datasource}"
+        )));
+    }
+    Ok(mirror)
+}
+
+pub(super) async fn mirror_of(
     app: &App,
     workspace: &Workspace,
     datasource: &str,
@@ -114,7 +158,7 @@ async fn mirror_of(
 }
 
 /// By name, or else by id.
-async fn find(app: &App, caller: &Caller, name: &str) -> ApiResult<ResourceRow> {
+pub(super) async fn find(app: &App, caller: &Caller, name: &str) -> ApiResult<ResourceRow> {
     let rows = app.store.resources(&caller.workspace.id).await?;
     let mut datasources = rows.into_iter().filter(|row| row.kind == "datasource");
     datasources

@@ -90,6 +90,13 @@ impl From<DeployError> for ApiError {
         match error {
             DeployError::Store(error) => error.into(),
             DeployError::Warehouse(error) => warehouse_error(&error),
+            DeployError::Progress(error) => {
+                telemetry::request_failed(&error);
+                let text =
+                    format!("the progress of a mirror could not be stored ({error}); try again");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
+            }
+            DeployError::TableBusy { .. } => Self::bad_request(error.to_string()),
             DeployError::WorkspaceGone => Self::not_found("the workspace has been deleted"),
         }
     }

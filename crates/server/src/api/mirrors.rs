@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use mirror::checkpoint::ExportPhase;
-use mirror::status::{MirrorState, StatusReport};
-use mirror::store::MirrorProgress;
+use mirror::status::{BackfillStatus, MirrorState, StatusReport};
+use mirror::store::{MirrorProgress, progress_key};
 use serde_json::{Value, json};
 
 use super::App;
@@ -44,7 +44,9 @@ async fn object(app: &App, row: &MirrorRow) -> ApiResult<Value> {
     let report = match app.supervisor.status(&row.id) {
         Some(report) => report,
         None => {
-            let progress = app.store.load_progress(&row.id).await?;
+            let generations = app.store.generations_of(&row.id).await?;
+            let key = progress_key(&row.id, generations.live);
+            let progress = app.store.load_progress(&key).await?;
             let failure = app.deployer.start_failure(&row.id);
             at_rest(row, &progress, app.sources.is_some(), failure)
         }
@@ -82,16 +84,20 @@ fn at_rest(
         reason,
         next_action,
         gap: progress.gap.is_some(),
+        stalled: None,
+        healing: None,
+        resync: None,
         backfill: Default::default(),
         stream_rows: 0,
         quarantined: progress.quarantined,
+        watermark_ms: None,
         lag_seconds: None,
         headroom_seconds: None,
         shards: (0, 0),
         last_read_ms: None,
         last_insert_ms: None,
         last_error: None,
-        warnings: progress.gap.iter().cloned().collect(),
+        warnings: progress.gap.iter().map(|gap| gap.what.clone()).collect(),
     };
     if let Some(export) = &progress.export {
         report.backfill.phase = match export.phase {
@@ -111,8 +117,22 @@ fn at_rest(
 }
 
 fn render(row: &MirrorRow, report: &StatusReport) -> Value {
-    let backfill = &report.backfill;
     let time = |ms: Option<i64>| ms.map(iso_time);
+    let healing = report.healing.as_ref().map(|healing| {
+        json!({
+            "what": healing.what,
+            "windows_healed": healing.windows.0,
+            "windows_total": healing.windows.1,
+        })
+    });
+    let resync = report.resync.as_ref().map(|resync| {
+        json!({
+            "reason": resync.reason,
+            "state": resync.state.name(),
+            "problem": resync.problem,
+            "backfill": render_backfill(&resync.backfill),
+        })
+    });
     json!({
         "id": row.id,
         "datasource": row.datasource,
@@ -120,19 +140,14 @@ fn render(row: &MirrorRow, report: &StatusReport) -> Value {
         "state": report.state.name(),
         "reason": report.reason,
         "next_action": report.next_action,
-        "backfill": {
-            "phase": backfill.phase,
-            "export_arn": backfill.export_arn,
-            "files_loaded": backfill.files.0,
-            "files_total": backfill.files.1,
-            "items_loaded": backfill.items.0,
-            "items_total": backfill.items.1,
-            "bytes": backfill.bytes,
-            "elapsed_seconds": backfill.elapsed_ms as f64 / 1000.0,
-            "seconds_left": backfill.seconds_left,
-        },
+        "stalled": report.stalled,
+        "gap": report.gap,
+        "healing": healing,
+        "resync": resync,
+        "backfill": render_backfill(&report.backfill),
         "stream_rows": report.stream_rows,
         "quarantined": report.quarantined,
+        "watermark": time(report.watermark_ms),
         "lag_seconds": report.lag_seconds,
         "headroom_seconds": report.headroom_seconds,
         "active_shards": report.shards.0,
@@ -142,5 +157,19 @@ fn render(row: &MirrorRow, report: &StatusReport) -> Value {
         "last_error": report.last_error.as_ref().map(|(text, _)| text),
         "last_error_at": time(report.last_error.as_ref().map(|(_, at)| *at)),
         "warnings": report.warnings,
+    })
+}
+
+fn render_backfill(backfill: &BackfillStatus) -> Value {
+    json!({
+        "phase": backfill.phase,
+        "export_arn": backfill.export_arn,
+        "files_loaded": backfill.files.0,
+        "files_total": backfill.files.1,
+        "items_loaded": backfill.items.0,
+        "items_total": backfill.items.1,
+        "bytes": backfill.bytes,
+        "elapsed_seconds": backfill.elapsed_ms as f64 / 1000.0,
+        "seconds_left": backfill.seconds_left,
     })
 }

@@ -61,6 +61,7 @@ impl Deployer {
         if request.allow_destructive && request.connections {
             self.start_gaps_over(&mut steps);
         }
+        self.plan_refills(&request, &mut steps).await?;
         let dropped = dropped_tables(&live, &wanted);
         if !request.allow_destructive {
             self.refuse_losses(workspace, &live, &steps, &dropped, &mut report)
@@ -80,6 +81,10 @@ impl Deployer {
 
         self.change_tables(workspace, &live, &steps, &dropped)
             .await?;
+        if let Err(error) = self.begin_refills(&live, &mut steps).await {
+            self.resume_refills(workspace, &steps).await;
+            return Err(error);
+        }
         let changed = steps.iter().filter(|step| step.mirror_changes());
         let project = ProjectChange {
             resources,
@@ -89,7 +94,10 @@ impl Deployer {
             revoked_tokens: tokens.revoke,
             now_ms: self.clock.now_ms(),
         };
-        self.store.commit_project(&workspace.id, &project).await?;
+        if let Err(error) = self.store.commit_project(&workspace.id, &project).await {
+            self.resume_refills(workspace, &steps).await;
+            return Err(error.into());
+        }
         telemetry::project_live(&workspace.name, report.changes.is_empty());
         self.start_mirrors(workspace, &steps, &mut report).await;
         Ok(report)
@@ -152,7 +160,7 @@ impl Deployer {
                 self.drop_table(&database, &plan.table).await?;
             }
             let done = match &step.table {
-                TableStep::Change(TableChange::Keep) => Ok(()),
+                TableStep::Change(TableChange::Keep) | TableStep::Refill(_) => Ok(()),
                 TableStep::Change(TableChange::Add(columns)) => {
                     self.warehouse.add_columns(plan, columns).await
                 }
@@ -163,11 +171,15 @@ impl Deployer {
         Ok(())
     }
 
+    /// Drops a table, and what a resync or a verification may have left beside it.
     async fn drop_table(&self, database: &str, table: &str) -> Result<(), DeployError> {
-        self.warehouse
-            .drop_table(database, table)
-            .await
-            .map_err(DeployError::Warehouse)
+        for suffix in ["", "__resync", "__verify"] {
+            self.warehouse
+                .drop_table(database, &format!("{table}{suffix}"))
+                .await
+                .map_err(DeployError::Warehouse)?;
+        }
+        Ok(())
     }
 
     /// Starts every mirror that should run. A worker that runs with the same plan is left alone.
@@ -180,7 +192,14 @@ impl Deployer {
             let Some(row) = step.mirror.as_ref().filter(|row| !row.stopped) else {
                 continue;
             };
-            let spec = self.mirror_spec(workspace, row, step.datasource);
+            let spec = match self.settle_refill(row.clone()).await {
+                Ok(row) => self.mirror_spec(workspace, &row, step.datasource),
+                // The project is live: the next start tries again.
+                Err(error) => {
+                    report.remark(Level::Warning, &step.datasource.path, error.to_string());
+                    continue;
+                }
+            };
             if let Err(error) = self.start_spec(row, spec).await {
                 report.remark(Level::Warning, &step.datasource.path, error.to_string());
             }

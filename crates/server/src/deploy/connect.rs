@@ -30,6 +30,8 @@ pub(super) enum TableStep {
     Redo,
     /// It stays or changes.
     Change(TableChange),
+    /// It stays until a resync has filled another one, for these reasons, and takes its place.
+    Refill(Vec<String>),
 }
 
 /// What happens to one data source that mirrors a table.

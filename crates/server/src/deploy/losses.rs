@@ -62,15 +62,36 @@ impl Deployer {
                 Some(rows) => format!(" with {rows} rows"),
                 None => String::new(),
             };
+            let instead = self.instead(live, steps, name);
             let path = live
                 .resource("datasource", name)
                 .map_or(name.as_str(), |row| row.path.as_str());
             report.error(
                 path,
                 format!(
-                    "this would lose data: {reason}. The table {name}{size} would be dropped; a data source that stays is filled again by a new export of its DynamoDB table. If you want that, add --allow-destructive-operations"
+                    "this would lose data: {reason}. The table {name}{size} would be dropped; a data source that stays is filled again by a new export of its DynamoDB table. If you want that, add --allow-destructive-operations{instead}"
                 ),
             );
         }
+    }
+
+    /// How a table that is to be filled anew could stay in use meanwhile.
+    fn instead(&self, live: &Live, steps: &[Step<'_>], name: &str) -> String {
+        let step = steps.iter().find(|step| step.datasource.name == name);
+        let same_table = |step: &Step<'_>| {
+            step.old_mirror
+                .is_some_and(|row| row.source.table_arn == step.import.source.table_arn)
+        };
+        let Some(mirror) = live.mirror(name).filter(|_| step.is_some_and(same_table)) else {
+            return String::new();
+        };
+        let how = if mirror.stopped {
+            format!("start the mirror first (tb datasource start {name})")
+        } else if !self.has_credentials {
+            "give the server AWS credentials (tb local restart --use-aws-creds)".to_owned()
+        } else {
+            "use connections (tb build --with-connections, or tb deploy)".to_owned()
+        };
+        format!(". To keep the table in use while a new one is filled, {how}")
     }
 }

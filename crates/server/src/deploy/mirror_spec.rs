@@ -2,16 +2,20 @@
 
 use std::sync::PoisonError;
 
-use datafile::Datasource;
-use mirror::plan::build_plan;
+use datafile::{Datasource, SourceFile};
+use mirror::plan::{MirrorPlan, build_plan};
 use mirror::source::SourceSpec;
+use mirror::store::{Shadow, Store};
 
 use super::validate::WantedImport;
 use super::{DeployError, Deployer};
 use crate::secrets::{SealBroken, Secret};
-use crate::store::{MirrorRow, StoredSource, Workspace};
+use crate::store::{MirrorRow, Refill, StoredSource, Workspace};
 use crate::telemetry;
 use crate::worker::MirrorSpec;
+
+/// Why there is a resync, for people.
+const REFILL_REASON: &str = "a deployment changed the table";
 
 /// A mirror that cannot be run as it is stored.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,7 @@ impl Deployer {
             keys: Vec::new(),
             stopped: false,
             created_at_ms: self.clock.now_ms(),
+            refill: None,
         };
         self.set_source(&mut row, import);
         row
@@ -94,21 +99,71 @@ impl Deployer {
         row: &MirrorRow,
         datasource: &Datasource,
     ) -> Result<MirrorSpec, SpecError> {
-        let (plan, _) =
-            build_plan(&workspace.database(), datasource, &row.keys).map_err(|diagnostics| {
-                SpecError::Datasource {
-                    datasource: row.datasource.clone(),
-                    reason: diagnostics
-                        .first()
-                        .map_or_else(String::new, |first| first.message.clone()),
-                }
-            })?;
+        let plan = plan_of(workspace, row, datasource)?;
+        let (plan, next_plan) = match &row.refill {
+            None => (plan, None),
+            Some(refill) => (former_plan(workspace, row, refill)?, Some(plan)),
+        };
         Ok(MirrorSpec {
             id: row.id.clone(),
             name: format!("{}/{}", workspace.name, row.datasource),
             source: self.source_spec(row)?,
             s3_prefix: row.source.s3_prefix.clone(),
             plan,
+            next_plan,
+        })
+    }
+
+    /// Finishes what is left of a refill: forgets one that is complete, and begins one that was asked for just before
+    /// the process died. Returns the mirror as it is then.
+    ///
+    /// The mirror's generations tell: what is live from `refill.generation` on has the new schema, and a shadow of a
+    /// lower generation has a former one. A shadow of that number or higher fills the new schema.
+    pub(super) async fn settle_refill(&self, mut row: MirrorRow) -> Result<MirrorRow, DeployError> {
+        let Some(refill) = &row.refill else {
+            return Ok(row);
+        };
+        let wanted = refill.generation;
+        let generations = self.store.generations_of(&row.id).await?;
+        if generations.live >= wanted {
+            self.store.end_refill(&row.id, wanted).await?;
+            row.refill = None;
+            return Ok(row);
+        }
+        let shadow = generations.shadow.map_or(0, |shadow| shadow.generation);
+        if shadow < wanted {
+            let shadow = Shadow {
+                generation: wanted,
+                reason: REFILL_REASON.to_owned(),
+                exchanging: false,
+            };
+            self.store
+                .save_shadow(&row.id, &shadow)
+                .await
+                .map_err(DeployError::Progress)?;
+        }
+        Ok(row)
+    }
+
+    /// A stored mirror of the live project as a worker runs it.
+    pub(crate) async fn stored_spec(
+        &self,
+        workspace: &Workspace,
+        row: &MirrorRow,
+    ) -> Result<Result<MirrorSpec, SpecError>, DeployError> {
+        let row = self.settle_refill(row.clone()).await?;
+        let resources = self.store.resources(&workspace.id).await?;
+        let project = datafile::parse_project(&super::live::source_files(&resources)).project;
+        let datasource = project
+            .datasources
+            .iter()
+            .find(|d| d.name == row.datasource);
+        Ok(match datasource {
+            Some(datasource) => self.mirror_spec(workspace, &row, datasource),
+            None => Err(SpecError::Datasource {
+                datasource: row.datasource.clone(),
+                reason: "it is not in the live project".to_owned(),
+            }),
         })
     }
 
@@ -118,19 +173,7 @@ impl Deployer {
         workspace: &Workspace,
         row: &MirrorRow,
     ) -> Result<Result<(), SpecError>, DeployError> {
-        let resources = self.store.resources(&workspace.id).await?;
-        let project = datafile::parse_project(&super::live::source_files(&resources)).project;
-        let datasource = project
-            .datasources
-            .iter()
-            .find(|d| d.name == row.datasource);
-        let spec = match datasource {
-            Some(datasource) => self.mirror_spec(workspace, row, datasource),
-            None => Err(SpecError::Datasource {
-                datasource: row.datasource.clone(),
-                reason: "it is not in the live project".to_owned(),
-            }),
-        };
+        let spec = self.stored_spec(workspace, row).await?;
         Ok(self.start_spec(row, spec).await)
     }
 
@@ -166,6 +209,41 @@ impl Deployer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         not_started.get(mirror).cloned()
+    }
+}
+
+fn plan_of(
+    workspace: &Workspace,
+    row: &MirrorRow,
+    datasource: &Datasource,
+) -> Result<MirrorPlan, SpecError> {
+    build_plan(&workspace.database(), datasource, &row.keys)
+        .map(|(plan, _)| plan)
+        .map_err(|diagnostics| SpecError::Datasource {
+            datasource: row.datasource.clone(),
+            reason: diagnostics
+                .first()
+                .map_or_else(String::new, |first| first.message.clone()),
+        })
+}
+
+/// The plan that the live table was made with, while another one is filled.
+fn former_plan(
+    workspace: &Workspace,
+    row: &MirrorRow,
+    refill: &Refill,
+) -> Result<MirrorPlan, SpecError> {
+    let file = SourceFile {
+        path: format!("{}.datasource", row.datasource),
+        text: refill.former_text.clone(),
+    };
+    let project = datafile::parse_project(&[file]).project;
+    match project.datasources.first() {
+        Some(former) => plan_of(workspace, row, former),
+        None => Err(SpecError::Datasource {
+            datasource: row.datasource.clone(),
+            reason: "the file that its table was made with cannot be read any more".to_owned(),
+        }),
     }
 }
 

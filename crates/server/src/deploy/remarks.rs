@@ -32,6 +32,17 @@ pub(super) fn remark_steps(wanted: &Wanted, steps: &[Step<'_>], report: &mut Rep
                 ),
             );
         }
+        if let TableStep::Refill(reasons) = &step.table {
+            report.remark(
+                Level::Warning,
+                path,
+                format!(
+                    "{}: a new full export of the DynamoDB table fills a new table beside '{name}', which takes its place when it has caught up; until then '{name}' stays as it is and up to date. Watch it with: tb datasource ls",
+                    reasons.join(", "),
+                    name = step.datasource.name
+                ),
+            );
+        }
         if step.mirror.as_ref().is_some_and(|row| row.stopped) {
             let name = &step.datasource.name;
             let message =

@@ -16,6 +16,10 @@ use crate::store::ResourceRow;
 pub(super) const RESERVED_TOKENS: [&str; 3] =
     ["user token", "admin token", "workspace admin token"];
 
+/// How the names of tables end that the server makes beside those of data sources.
+const RESERVED_SUFFIXES: [(&str, &str); 2] =
+    [("__resync", "a resync"), ("__verify", "a verification")];
+
 /// A project that can be applied as far as its files go.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
@@ -133,6 +137,20 @@ fn is_connection(path: &str, name: &str) -> bool {
 
 fn check_names(datasource: &Datasource, project: &Project, diagnostics: &mut Vec<Diagnostic>) {
     check_tokens(&datasource.path, &datasource.tokens, diagnostics);
+    for (suffix, what) in RESERVED_SUFFIXES {
+        if let Some(stem) = datasource.name.strip_suffix(suffix) {
+            diagnostics.push(error(
+                "name-taken",
+                &datasource.path,
+                0..0,
+                format!(
+                    "{} is what the server calls the table that {what} of {stem} fills",
+                    datasource.name
+                ),
+                format!("rename this file so that its name does not end in {suffix}"),
+            ));
+        }
+    }
     let Some(stem) = datasource.name.strip_suffix("_quarantine") else {
         return;
     };

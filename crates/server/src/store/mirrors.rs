@@ -26,6 +26,17 @@ pub struct MirrorRow {
     pub stopped: bool,
     /// Milliseconds since 1970.
     pub created_at_ms: i64,
+    /// A resync into another schema that was asked for and is not known to be complete.
+    pub refill: Option<Refill>,
+}
+
+/// A resync that fills a table of another schema than the live one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refill {
+    /// The file that the live table was made with.
+    pub former_text: String,
+    /// The first generation of the mirror that has the schema of the live project.
+    pub generation: u32,
 }
 
 /// What is stored of [`mirror::source::SourceSpec`].
@@ -78,6 +89,22 @@ impl SqliteStore {
             .transpose()
     }
 
+    /// Forgets a refill that is complete, unless there is another one by now.
+    pub(crate) async fn end_refill(&self, mirror: &str, generation: u32) -> Result<()> {
+        const DOING: &str = "end the refill of a mirror";
+        let mut tx = self.begin(DOING).await?;
+        sqlx::query(
+            "UPDATE mirrors SET former_text = NULL, refill_generation = NULL
+             WHERE id = ? AND refill_generation = ?",
+        )
+        .bind(mirror)
+        .bind(generation)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(DOING))?;
+        tx.commit().await.map_err(failed(DOING))
+    }
+
     /// Remembers that a person stopped or started a mirror.
     pub async fn set_stopped(&self, mirror: &str, stopped: bool) -> Result<()> {
         const DOING: &str = "stop or start a mirror";
@@ -106,11 +133,12 @@ pub(super) async fn put(tx: &mut Transaction<'static, Sqlite>, mirror: &MirrorRo
     };
     sqlx::query(
         "INSERT INTO mirrors (id, workspace_id, datasource, spec, role_sealed, key_attributes,
-                              stopped, created_at_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                              stopped, created_at_ms, former_text, refill_generation)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET
          spec = excluded.spec, role_sealed = excluded.role_sealed,
-         key_attributes = excluded.key_attributes",
+         key_attributes = excluded.key_attributes, former_text = excluded.former_text,
+         refill_generation = excluded.refill_generation",
     )
     .bind(&mirror.id)
     .bind(&mirror.workspace_id)
@@ -120,6 +148,8 @@ pub(super) async fn put(tx: &mut Transaction<'static, Sqlite>, mirror: &MirrorRo
     .bind(json(serde_json::to_string(&keys))?)
     .bind(mirror.stopped)
     .bind(mirror.created_at_ms)
+    .bind(mirror.refill.as_ref().map(|refill| &refill.former_text))
+    .bind(mirror.refill.as_ref().map(|refill| refill.generation))
     .execute(&mut **tx)
     .await
     .map_err(failed("store a mirror"))?;
@@ -169,9 +199,21 @@ fn read(row: &SqliteRow) -> Result<MirrorRow> {
             keys,
             stopped: row.try_get("stopped")?,
             created_at_ms: row.try_get("created_at_ms")?,
+            refill: read_refill(row)?,
         })
     };
     rest().map_err(failed("read a mirror"))
+}
+
+fn read_refill(row: &SqliteRow) -> std::result::Result<Option<Refill>, sqlx::Error> {
+    let former_text: Option<String> = row.try_get("former_text")?;
+    let generation: Option<u32> = row.try_get("refill_generation")?;
+    Ok(former_text
+        .zip(generation)
+        .map(|(former_text, generation)| Refill {
+            former_text,
+            generation,
+        }))
 }
 
 /// The letter DynamoDB writes.

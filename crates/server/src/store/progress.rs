@@ -3,12 +3,19 @@
 use async_trait::async_trait;
 use mirror::checkpoint::{ExportPhase, ExportProgress, FileCheckpoint, ShardCheckpoint};
 use mirror::error::Error;
+use mirror::heal::{Coverage, Gap, Healing};
 use mirror::sequence_number::SequenceNumber;
-use mirror::store::{MirrorProgress, Store, TableIdentity};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use mirror::store::{ExportPart, Generations, MirrorProgress, Shadow, Store, TableIdentity};
+use sqlx::{Sqlite, Transaction};
+
+pub(super) use healing::forget;
 
 use super::{SqliteStore, StoreError, failed, unreadable};
+
+mod healing;
+mod read;
+
+use read::{read_parts, read_shard, read_state};
 
 type Tx = Transaction<'static, Sqlite>;
 
@@ -38,19 +45,21 @@ impl Store for SqliteStore {
     async fn save_export(
         &self,
         mirror: &str,
+        part: ExportPart,
         export: &ExportProgress,
     ) -> mirror::error::Result<()> {
-        let done = self.write_export(mirror, export).await;
+        let done = self.write_export(mirror, part, export).await;
         answer("save the progress of an export", done)
     }
 
     async fn commit_file(
         &self,
         mirror: &str,
+        part: ExportPart,
         file: &FileCheckpoint,
         export: &ExportProgress,
     ) -> mirror::error::Result<()> {
-        let done = self.write_file(mirror, file, export).await;
+        let done = self.write_file(mirror, part, file, export).await;
         answer("commit a file of an export", done)
     }
 
@@ -69,8 +78,49 @@ impl Store for SqliteStore {
         answer("forget finished shards", done)
     }
 
-    async fn save_gap(&self, mirror: &str, gap: &str) -> mirror::error::Result<()> {
+    async fn save_gap(&self, mirror: &str, gap: &Gap) -> mirror::error::Result<()> {
         answer("save a gap", self.write_gap(mirror, gap).await)
+    }
+
+    async fn close_gap(&self, mirror: &str, gap: &Gap) -> mirror::error::Result<()> {
+        answer("close a gap", self.drop_gap(mirror, gap).await)
+    }
+
+    async fn save_healing(&self, mirror: &str, healing: &Healing) -> mirror::error::Result<()> {
+        answer("save a healing", self.write_healing(mirror, healing).await)
+    }
+
+    async fn finish_healing(
+        &self,
+        mirror: &str,
+        closed: Option<&Gap>,
+        coverage: Coverage,
+    ) -> mirror::error::Result<()> {
+        let done = self.end_healing(mirror, closed, coverage).await;
+        answer("finish a healing", done)
+    }
+
+    async fn change_stream(
+        &self,
+        mirror: &str,
+        identity: &TableIdentity,
+        gap: &Gap,
+        coverage: Coverage,
+    ) -> mirror::error::Result<()> {
+        let done = self.write_stream(mirror, identity, gap, coverage).await;
+        answer("change the stream of a mirror", done)
+    }
+
+    async fn generations(&self, mirror: &str) -> mirror::error::Result<Generations> {
+        self.generations_of(mirror).await.map_err(port_error)
+    }
+
+    async fn save_shadow(&self, mirror: &str, shadow: &Shadow) -> mirror::error::Result<()> {
+        answer("save a resync", self.write_shadow(mirror, shadow).await)
+    }
+
+    async fn finish_resync(&self, mirror: &str) -> mirror::error::Result<()> {
+        answer("finish a resync", self.end_resync(mirror).await)
     }
 }
 
@@ -85,37 +135,35 @@ impl SqliteStore {
         identity: &TableIdentity,
     ) -> Result<(), sqlx::Error> {
         let mut tx = self.begin_progress().await?;
-        sqlx::query(
-            "INSERT INTO mirror_state (mirror, table_id, stream_arn) VALUES (?, ?, ?)
-             ON CONFLICT (mirror) DO UPDATE SET
-             table_id = excluded.table_id, stream_arn = excluded.stream_arn",
-        )
-        .bind(mirror)
-        .bind(&identity.table_id)
-        .bind(&identity.stream_arn)
-        .execute(&mut *tx)
-        .await?;
+        put_identity(&mut tx, mirror, identity).await?;
         tx.commit().await
     }
 
-    async fn write_export(&self, mirror: &str, export: &ExportProgress) -> Result<(), sqlx::Error> {
+    async fn write_export(
+        &self,
+        mirror: &str,
+        part: ExportPart,
+        export: &ExportProgress,
+    ) -> Result<(), sqlx::Error> {
         let mut tx = self.begin_progress().await?;
-        put_export(&mut tx, mirror, export).await?;
+        put_export(&mut tx, mirror, part, export).await?;
         tx.commit().await
     }
 
     async fn write_file(
         &self,
         mirror: &str,
+        part: ExportPart,
         file: &FileCheckpoint,
         export: &ExportProgress,
     ) -> Result<(), sqlx::Error> {
         let mut tx = self.begin_progress().await?;
         let inserted = sqlx::query(
-            "INSERT INTO mirror_files (mirror, attempt, key, items, bytes, quarantined)
-             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO mirror_files (mirror, part, attempt, key, items, bytes, quarantined)
+             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )
         .bind(mirror)
+        .bind(part_number(part))
         .bind(export.attempt)
         .bind(&file.key)
         .bind(integer(file.items))
@@ -127,7 +175,7 @@ impl SqliteStore {
         if inserted.rows_affected() == 1 {
             add_quarantined(&mut tx, mirror, file.quarantined).await?;
         }
-        put_export(&mut tx, mirror, export).await?;
+        put_export(&mut tx, mirror, part, export).await?;
         tx.commit().await
     }
 
@@ -138,10 +186,14 @@ impl SqliteStore {
         quarantined: u64,
     ) -> Result<(), sqlx::Error> {
         let mut tx = self.begin_progress().await?;
+        // The same once more, because the first answer was lost, is counted once.
+        let mut moved = false;
         for shard in shards {
-            put_shard(&mut tx, mirror, shard).await?;
+            moved |= put_shard(&mut tx, mirror, shard).await?;
         }
-        add_quarantined(&mut tx, mirror, quarantined).await?;
+        if moved {
+            add_quarantined(&mut tx, mirror, quarantined).await?;
+        }
         tx.commit().await
     }
 
@@ -154,19 +206,6 @@ impl SqliteStore {
                 .execute(&mut *tx)
                 .await?;
         }
-        tx.commit().await
-    }
-
-    async fn write_gap(&self, mirror: &str, gap: &str) -> Result<(), sqlx::Error> {
-        let mut tx = self.begin_progress().await?;
-        sqlx::query(
-            "INSERT INTO mirror_state (mirror, gap) VALUES (?, ?)
-             ON CONFLICT (mirror) DO UPDATE SET gap = excluded.gap",
-        )
-        .bind(mirror)
-        .bind(gap)
-        .execute(&mut *tx)
-        .await?;
         tx.commit().await
     }
 
@@ -183,24 +222,18 @@ impl SqliteStore {
         if let Some(row) = state {
             read_state(&row, &mut progress).map_err(failed(DOING))?;
         }
-        let export = sqlx::query("SELECT * FROM mirror_exports WHERE mirror = ?")
-            .bind(mirror)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed(DOING))?;
-        progress.export = export.as_ref().map(read_export).transpose()?;
-        if let Some(export) = &progress.export {
-            let rows = sqlx::query(
-                "SELECT key, items, bytes, quarantined FROM mirror_files
-                 WHERE mirror = ? AND attempt = ? ORDER BY key",
-            )
-            .bind(mirror)
-            .bind(export.attempt)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(failed(DOING))?;
-            let files: Result<_, sqlx::Error> = rows.iter().map(read_file).collect();
-            progress.files = files.map_err(failed(DOING))?;
+        for (part, stored) in read_parts(&mut tx, mirror).await? {
+            match part.checked_sub(1) {
+                None => {
+                    progress.export = Some(stored.export);
+                    progress.files = stored.files;
+                }
+                Some(window) => {
+                    if let Some(healing) = &mut progress.healing {
+                        healing.windows.insert(window, stored);
+                    }
+                }
+            }
         }
         let rows = sqlx::query("SELECT * FROM mirror_shards WHERE mirror = ? ORDER BY shard_id")
             .bind(mirror)
@@ -212,20 +245,22 @@ impl SqliteStore {
     }
 }
 
-/// Drops the progress of a mirror that is dropped.
-pub(super) async fn forget(tx: &mut Tx, mirror: &str) -> Result<(), sqlx::Error> {
-    for statement in [
-        "DELETE FROM mirror_state WHERE mirror = ?",
-        "DELETE FROM mirror_exports WHERE mirror = ?",
-        "DELETE FROM mirror_files WHERE mirror = ?",
-        "DELETE FROM mirror_shards WHERE mirror = ?",
-    ] {
-        sqlx::query(statement)
-            .bind(mirror)
-            .execute(&mut **tx)
-            .await?;
-    }
-    Ok(())
+async fn put_identity(
+    tx: &mut Tx,
+    mirror: &str,
+    identity: &TableIdentity,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO mirror_state (mirror, table_id, stream_arn) VALUES (?, ?, ?)
+         ON CONFLICT (mirror) DO UPDATE SET
+         table_id = excluded.table_id, stream_arn = excluded.stream_arn",
+    )
+    .bind(mirror)
+    .bind(&identity.table_id)
+    .bind(&identity.stream_arn)
+    .execute(&mut **tx)
+    .await
+    .map(drop)
 }
 
 async fn add_quarantined(tx: &mut Tx, mirror: &str, records: u64) -> Result<(), sqlx::Error> {
@@ -243,15 +278,23 @@ async fn add_quarantined(tx: &mut Tx, mirror: &str, records: u64) -> Result<(), 
     .map(drop)
 }
 
-async fn put_shard(tx: &mut Tx, mirror: &str, shard: &ShardCheckpoint) -> Result<(), sqlx::Error> {
-    sqlx::query(
+/// Stores a shard; whether that changed anything.
+async fn put_shard(
+    tx: &mut Tx,
+    mirror: &str,
+    shard: &ShardCheckpoint,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
         "INSERT INTO mirror_shards
-         (mirror, shard_id, parent, position, clock_ms, finished, finished_at_ms, caught_up_at_ms)
+         (mirror, shard_id, parent, position, clock_ms, finished, finished_at_ms, watermark_ms)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (mirror, shard_id) DO UPDATE SET
          parent = excluded.parent, position = excluded.position, clock_ms = excluded.clock_ms,
          finished = excluded.finished, finished_at_ms = excluded.finished_at_ms,
-         caught_up_at_ms = excluded.caught_up_at_ms",
+         watermark_ms = excluded.watermark_ms
+         WHERE (parent, position, clock_ms, finished, finished_at_ms, watermark_ms) IS NOT
+         (excluded.parent, excluded.position, excluded.clock_ms, excluded.finished,
+          excluded.finished_at_ms, excluded.watermark_ms)",
     )
     .bind(mirror)
     .bind(&shard.shard_id)
@@ -260,25 +303,32 @@ async fn put_shard(tx: &mut Tx, mirror: &str, shard: &ShardCheckpoint) -> Result
     .bind(shard.clock_ms)
     .bind(shard.finished)
     .bind(shard.finished_at_ms)
-    .bind(shard.caught_up_at_ms)
+    .bind(shard.watermark_ms)
     .execute(&mut **tx)
-    .await
-    .map(drop)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
-async fn put_export(tx: &mut Tx, mirror: &str, export: &ExportProgress) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM mirror_files WHERE mirror = ? AND attempt <> ?")
+async fn put_export(
+    tx: &mut Tx,
+    mirror: &str,
+    part: ExportPart,
+    export: &ExportProgress,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM mirror_files WHERE mirror = ? AND part = ? AND attempt <> ?")
         .bind(mirror)
+        .bind(part_number(part))
         .bind(export.attempt)
         .execute(&mut **tx)
         .await?;
     sqlx::query(
         "INSERT OR REPLACE INTO mirror_exports
-         (mirror, attempt, phase, arn, export_time_ms, files_total, files_loaded, items_total,
+         (mirror, part, attempt, phase, arn, export_time_ms, files_total, files_loaded, items_total,
           items_loaded, bytes_loaded, started_at_ms, load_started_at_ms, loaded_at_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(mirror)
+    .bind(part_number(part))
     .bind(export.attempt)
     .bind(phase_name(&export.phase))
     .bind(&export.arn)
@@ -296,86 +346,19 @@ async fn put_export(tx: &mut Tx, mirror: &str, export: &ExportProgress) -> Resul
     .map(drop)
 }
 
-fn read_state(row: &SqliteRow, progress: &mut MirrorProgress) -> Result<(), sqlx::Error> {
-    progress.quarantined = row.try_get::<i64, _>("quarantined")?.unsigned_abs();
-    progress.gap = row.try_get("gap")?;
-    let table_id: Option<String> = row.try_get("table_id")?;
-    let stream_arn: Option<String> = row.try_get("stream_arn")?;
-    if let (Some(table_id), Some(stream_arn)) = (table_id, stream_arn) {
-        progress.identity = Some(TableIdentity {
-            table_id,
-            stream_arn,
-        });
-    }
-    Ok(())
-}
-
-fn read_export(row: &SqliteRow) -> Result<ExportProgress, StoreError> {
-    let count = |name: &str| row.try_get::<i64, _>(name).map(i64::unsigned_abs);
-    let phase: String = row.try_get("phase").map_err(failed("read an export"))?;
-    let phase = PHASES
-        .iter()
-        .find(|(_, name)| *name == phase)
-        .map(|(phase, _)| phase.clone())
-        .ok_or_else(|| unreadable("an export", format!("it is in the unknown phase {phase}")))?;
-    let read = || {
-        Ok(ExportProgress {
-            attempt: row.try_get("attempt")?,
-            phase,
-            arn: row.try_get("arn")?,
-            export_time_ms: row.try_get("export_time_ms")?,
-            files_total: count("files_total")?,
-            files_loaded: count("files_loaded")?,
-            items_total: count("items_total")?,
-            items_loaded: count("items_loaded")?,
-            bytes_loaded: count("bytes_loaded")?,
-            started_at_ms: row.try_get("started_at_ms")?,
-            load_started_at_ms: row.try_get("load_started_at_ms")?,
-            loaded_at_ms: row.try_get("loaded_at_ms")?,
-        })
-    };
-    read().map_err(failed("read an export"))
-}
-
-fn read_file(row: &SqliteRow) -> Result<FileCheckpoint, sqlx::Error> {
-    let count = |name: &str| row.try_get::<i64, _>(name).map(i64::unsigned_abs);
-    Ok(FileCheckpoint {
-        key: row.try_get("key")?,
-        items: count("items")?,
-        bytes: count("bytes")?,
-        quarantined: count("quarantined")?,
-    })
-}
-
-fn read_shard(row: &SqliteRow) -> Result<ShardCheckpoint, StoreError> {
-    const DOING: &str = "read the position of a shard";
-    let position: Option<String> = row.try_get("position").map_err(failed(DOING))?;
-    let position =
-        match position {
-            None => None,
-            Some(text) => Some(SequenceNumber::parse(&text).ok_or_else(|| {
-                unreadable("the position of a shard", "it is not a sequence number")
-            })?),
-        };
-    let read = || {
-        Ok(ShardCheckpoint {
-            shard_id: row.try_get("shard_id")?,
-            parent: row.try_get("parent")?,
-            position,
-            clock_ms: row.try_get("clock_ms")?,
-            finished: row.try_get("finished")?,
-            finished_at_ms: row.try_get("finished_at_ms")?,
-            caught_up_at_ms: row.try_get("caught_up_at_ms")?,
-        })
-    };
-    read().map_err(failed(DOING))
-}
-
 fn phase_name(phase: &ExportPhase) -> &'static str {
     PHASES
         .iter()
         .find(|(known, _)| known == phase)
         .map_or("waiting", |(_, name)| name)
+}
+
+/// The backfill is part 0, window n part n + 1.
+fn part_number(part: ExportPart) -> u32 {
+    match part {
+        ExportPart::Backfill => 0,
+        ExportPart::Window(window) => window.saturating_add(1),
+    }
 }
 
 /// SQLite's integers are signed; no count here comes near.

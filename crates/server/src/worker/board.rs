@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mirror::checkpoint::{ExportPhase, ExportProgress};
 use mirror::error::{Error, ErrorKind};
-use mirror::status::{BackfillStatus, MirrorState, StatusReport};
+use mirror::heal::Gap;
+use mirror::store::ExportPart;
+
+mod report;
 
 /// What a problem is about. One of each kind at most is on the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,13 +36,41 @@ struct Problem {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamFigures {
     pub(crate) rows: u64,
-    /// Up to when every change is in ClickHouse, milliseconds.
+    /// Every change before this time is in ClickHouse, AWS's milliseconds.
     pub(crate) watermark_ms: Option<i64>,
-    /// When the oldest unread record may leave the stream, milliseconds.
-    pub(crate) leaves_ms: Option<i64>,
+    /// How far AWS's clock is ahead of ours, milliseconds.
+    pub(crate) clock_ahead_ms: i64,
     pub(crate) active_shards: usize,
     pub(crate) waiting_shards: usize,
     pub(crate) last_read_ms: Option<i64>,
+    /// What has to happen next.
+    pub(crate) due: Option<Due>,
+}
+
+/// Something that has to happen at a time, or else the mirror stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    at_ms: i64,
+    /// What is wrong if it does not happen: "shard x was not read".
+    otherwise: String,
+}
+
+impl Due {
+    pub(crate) fn new(at_ms: i64, otherwise: impl Into<String>) -> Self {
+        Self {
+            at_ms,
+            otherwise: otherwise.into(),
+        }
+    }
+
+    /// The one that is due first.
+    pub(crate) fn or_earlier(self, at_ms: i64, otherwise: impl FnOnce() -> String) -> Self {
+        if at_ms < self.at_ms {
+            Self::new(at_ms, otherwise())
+        } else {
+            self
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -47,7 +78,17 @@ struct Entries {
     started: bool,
     stopped: bool,
     problems: BTreeMap<Topic, Problem>,
-    gap: Option<String>,
+    gap: Option<Gap>,
+    /// Why the gap cannot be healed.
+    hopeless: Option<String>,
+    /// Windows of the healing under way: healed, and in all.
+    healing: Option<(usize, usize)>,
+    /// Nobody is to follow the stream now.
+    suspended: bool,
+    /// When the worker began.
+    began_ms: i64,
+    /// When backfill and healing should be heard of next.
+    exports_due: BTreeMap<ExportKind, i64>,
     export: ExportProgress,
     bytes_read: u64,
     stream: StreamFigures,
@@ -57,18 +98,38 @@ struct Entries {
     quarantine_table: String,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum ExportKind {
+    Backfill,
+    Healing,
+}
+
+impl From<ExportPart> for ExportKind {
+    fn from(part: ExportPart) -> Self {
+        match part {
+            ExportPart::Backfill => Self::Backfill,
+            ExportPart::Window(_) => Self::Healing,
+        }
+    }
+}
+
 /// The board of one mirror.
 #[derive(Clone, Debug)]
 pub(crate) struct Board(Arc<Mutex<Entries>>);
 
 impl Board {
     /// `quarantine_table` is where people find what could not be converted.
-    pub(crate) fn new(quarantine_table: &str) -> Self {
+    pub(crate) fn new(quarantine_table: &str, now_ms: i64) -> Self {
         Self(Arc::new(Mutex::new(Entries {
             started: false,
             stopped: false,
             problems: BTreeMap::new(),
             gap: None,
+            hopeless: None,
+            healing: None,
+            suspended: false,
+            began_ms: now_ms,
+            exports_due: BTreeMap::new(),
             export: ExportProgress::waiting(1),
             bytes_read: 0,
             stream: StreamFigures::default(),
@@ -109,12 +170,77 @@ impl Board {
         self.entries().problems.remove(&topic);
     }
 
-    pub(crate) fn gap(&self, text: &str) {
-        self.entries().gap = Some(text.to_owned());
+    pub(crate) fn gap(&self, gap: Option<&Gap>) {
+        self.entries().gap = gap.cloned();
     }
 
-    pub(crate) fn export(&self, export: &ExportProgress) {
-        self.entries().export = export.clone();
+    /// This gap is closed; another one may be up by now.
+    pub(crate) fn gap_closed(&self, gap: &Gap) {
+        let mut entries = self.entries();
+        if entries.gap.as_ref() == Some(gap) {
+            entries.gap = None;
+        }
+    }
+
+    /// The gap cannot be healed, for this reason.
+    pub(crate) fn hopeless(&self, why: &str) {
+        let mut entries = self.entries();
+        entries.hopeless = Some(why.to_owned());
+        entries.healing = None;
+        entries.exports_due.remove(&ExportKind::Healing);
+    }
+
+    /// Nobody is to follow the stream for now, or it is to be followed again.
+    pub(crate) fn suspended(&self, suspended: bool, now_ms: i64) {
+        let mut entries = self.entries();
+        entries.suspended = suspended;
+        entries.stream.due = Some(Due::new(now_ms, "the stream was not followed again"));
+    }
+
+    /// A healing of so many windows is under way, or none.
+    pub(crate) fn healing(&self, windows: Option<usize>) {
+        let mut entries = self.entries();
+        entries.healing = windows.map(|windows| (0, windows));
+        if windows.is_none() {
+            entries.exports_due.remove(&ExportKind::Healing);
+        }
+    }
+
+    /// Whether every row of the backfill is durable.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.entries().export.phase == ExportPhase::Loaded
+    }
+
+    pub(crate) fn current_gap(&self) -> Option<Gap> {
+        self.entries().gap.clone()
+    }
+
+    pub(crate) fn is_healing(&self) -> bool {
+        self.entries().healing.is_some()
+    }
+
+    /// One more window is in the table.
+    pub(crate) fn window_healed(&self) {
+        if let Some((healed, _)) = &mut self.entries().healing {
+            *healed += 1;
+        }
+    }
+
+    /// Shows an export; a healing's windows show only that they move.
+    pub(crate) fn export(&self, part: ExportPart, export: &ExportProgress) {
+        let mut entries = self.entries();
+        if part == ExportPart::Backfill {
+            entries.export = export.clone();
+            if export.phase == ExportPhase::Loaded {
+                entries.exports_due.remove(&ExportKind::Backfill);
+            }
+        }
+    }
+
+    /// An export was heard of, and will be again in `next_in_ms`.
+    pub(crate) fn export_moves(&self, part: ExportPart, now_ms: i64, next_in_ms: u64) {
+        let due_ms = now_ms.saturating_add(i64::try_from(next_in_ms).unwrap_or(i64::MAX));
+        self.entries().exports_due.insert(part.into(), due_ms);
     }
 
     /// Compressed bytes and items of files that are being loaded but not durable yet are for people only.
@@ -138,6 +264,15 @@ impl Board {
         self.entries().quarantined += more;
     }
 
+    pub(crate) fn watermark_ms(&self) -> Option<i64> {
+        self.entries().stream.watermark_ms
+    }
+
+    /// Our time `now_ms` as AWS's, milliseconds; never later than the truth.
+    pub(crate) fn aws_ms(&self, now_ms: i64) -> i64 {
+        now_ms + self.entries().stream.clock_ahead_ms
+    }
+
     pub(crate) fn export_arn(&self) -> Option<String> {
         self.entries().export.arn.clone()
     }
@@ -149,103 +284,6 @@ impl Board {
             .export
             .export_time_ms
             .filter(|_| entries.export.phase != ExportPhase::Failed)
-    }
-
-    /// The board as a report.
-    pub(crate) fn report(&self, now_ms: i64) -> StatusReport {
-        let entries = self.entries();
-        let worst = entries
-            .problems
-            .values()
-            .find(|problem| problem.needs_a_person)
-            .or_else(|| entries.problems.values().next());
-        let state = if entries.stopped {
-            MirrorState::Stopped
-        } else if worst.is_some_and(|problem| problem.needs_a_person) {
-            MirrorState::Broken
-        } else if entries.gap.is_some() {
-            MirrorState::Gap
-        } else if worst.is_some() {
-            MirrorState::Retrying
-        } else if !entries.started {
-            MirrorState::Starting
-        } else if entries.export.phase == ExportPhase::Loaded {
-            MirrorState::Live
-        } else {
-            MirrorState::Backfilling
-        };
-        let (reason, next) = match (worst, &entries.gap) {
-            (Some(problem), Some(gap)) if problem.text == *gap => {
-                (Some(gap.clone()), Some(GAP_ACTION.to_owned()))
-            }
-            (Some(problem), _) => (
-                Some(problem.text.clone()),
-                Some(problem.next_action.clone()),
-            ),
-            (None, Some(gap)) => (Some(gap.clone()), Some(GAP_ACTION.to_owned())),
-            (None, None) => (None, None),
-        };
-        let ms_to_seconds = |ms: i64| u64::try_from(ms.max(0) / 1000).unwrap_or(0);
-        StatusReport {
-            state,
-            reason,
-            next_action: next,
-            gap: entries.gap.is_some(),
-            backfill: backfill(&entries, now_ms),
-            stream_rows: entries.stream.rows,
-            quarantined: entries.quarantined,
-            lag_seconds: entries
-                .stream
-                .watermark_ms
-                .map(|at| (now_ms - at).max(0) as f64 / 1000.0),
-            headroom_seconds: entries
-                .stream
-                .leaves_ms
-                .map(|at| ms_to_seconds(at - now_ms)),
-            shards: (entries.stream.active_shards, entries.stream.waiting_shards),
-            last_read_ms: entries.stream.last_read_ms,
-            last_insert_ms: entries.last_insert_ms,
-            last_error: entries.last_error.clone(),
-            warnings: warnings(&entries),
-        }
-    }
-}
-
-const GAP_ACTION: &str = "fill it again from a new export: `tb build --with-connections --allow-destructive-operations` \
-     in the project; until then it goes on with what it can read";
-
-fn warnings(entries: &Entries) -> Vec<String> {
-    if entries.quarantined == 0 {
-        return Vec::new();
-    }
-    let (count, table) = (entries.quarantined, &entries.quarantine_table);
-    vec![format!(
-        "{count} records could not be converted and are in quarantine. Look at them with: tb sql \"SELECT reason, count() FROM {table} FINAL GROUP BY reason\""
-    )]
-}
-
-fn backfill(entries: &Entries, now_ms: i64) -> BackfillStatus {
-    let export = &entries.export;
-    let (phase, since) = match export.phase {
-        ExportPhase::Waiting => ("waiting", None),
-        ExportPhase::Running => ("exporting", export.started_at_ms),
-        ExportPhase::Loading => ("loading", export.load_started_at_ms),
-        ExportPhase::Loaded => ("loaded", export.load_started_at_ms),
-        ExportPhase::Failed => ("failed", export.started_at_ms),
-    };
-    let until = export.loaded_at_ms.unwrap_or(now_ms);
-    let elapsed_ms = since.map_or(0, |since| u64::try_from(until - since).unwrap_or(0));
-    let left = export.items_total.saturating_sub(export.items_loaded);
-    let seconds_left = (export.phase == ExportPhase::Loading && export.items_loaded > 0)
-        .then(|| elapsed_ms * left / export.items_loaded / 1000);
-    BackfillStatus {
-        phase: phase.to_owned(),
-        export_arn: export.arn.clone(),
-        files: (export.files_loaded, export.files_total),
-        items: (export.items_loaded, export.items_total),
-        bytes: entries.bytes_read.max(export.bytes_loaded),
-        elapsed_ms,
-        seconds_left,
     }
 }
 
@@ -286,6 +324,9 @@ pub(crate) fn next_action(kind: &ErrorKind) -> &'static str {
         }
         ErrorKind::IteratorExpired | ErrorKind::TrimmedData | ErrorKind::ShardNotFound => {
             "nothing: the shard is looked up again"
+        }
+        ErrorKind::ExportTime => {
+            "nothing: point-in-time recovery does not reach back that far, so the mirror is filled anew"
         }
         ErrorKind::ExportConflict | ErrorKind::Rejected { .. } | ErrorKind::Permanent => {
             "see the reason; it is tried again slowly, and tb local logs has the details"

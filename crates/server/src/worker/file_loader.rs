@@ -11,10 +11,12 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use mirror::batch::Batch;
 use mirror::checkpoint::{ExportProgress, FileCheckpoint};
 use mirror::error::{Error, ErrorKind, Result};
+use mirror::heal::Healing;
 use mirror::limits::{BACKFILL_BATCH_BYTES, BACKFILL_BATCH_ROWS};
 use mirror::projection::Projection;
 use mirror::sink::{QuarantinedRecord, RowOrder};
 use mirror::source::{ExportFile, ExportFileReader, Source};
+use mirror::store::ExportPart;
 use tokio::sync::{Mutex, mpsc};
 use tracing::{info, warn};
 
@@ -38,14 +40,40 @@ pub(crate) struct LoadContext {
     pub(crate) retry: Retry,
     pub(crate) spec: Arc<MirrorSpec>,
     pub(crate) source: Arc<dyn Source>,
-    /// Version of every row, milliseconds.
-    pub(crate) version_ms: i64,
+    pub(crate) part: ExportPart,
+    pub(crate) lines: Lines,
+}
+
+/// What the lines of an export are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lines {
+    /// Items of a full export, all of one version.
+    Items { version_ms: i64 },
+    /// Last states of items in a window of a healing.
+    Changes {
+        /// `H` of [`mirror::heal`].
+        highest_ms: i64,
+        /// The window.
+        window: usize,
+    },
+}
+
+impl Lines {
+    /// The version of a line whose own version cannot be told, milliseconds.
+    fn lowest_version_ms(self) -> i64 {
+        match self {
+            Self::Items { version_ms } => version_ms,
+            Self::Changes { highest_ms, window } => {
+                Healing::version_ms(highest_ms, window, i64::MIN / 2)
+            }
+        }
+    }
 }
 
 /// A block of rows and the records that could not become one.
-struct Block {
-    rows: Batch,
-    quarantined: Vec<QuarantinedRecord>,
+pub(crate) struct Block {
+    pub(crate) rows: Batch,
+    pub(crate) quarantined: Vec<QuarantinedRecord>,
 }
 
 /// Loads `files`; returns the progress with all of them counted in.
@@ -148,13 +176,13 @@ async fn commit(
     let (store, mirror) = (&retry.ports.store, &retry.mirror);
     retry
         .until_done(Topic::Progress, "store a loaded file", || {
-            store.commit_file(mirror, &file, &next)
+            store.commit_file(mirror, context.part, &file, &next)
         })
         .await?;
     info!(mirror = %retry.mirror, file = %file.key, rows = file.items, bytes = file.bytes, "file loaded");
     retry.board.solved(Topic::Export);
     retry.board.add_quarantined(file.quarantined);
-    retry.board.export(&next);
+    retry.board.export(context.part, &next);
     *progress = next;
     Some(())
 }
@@ -170,8 +198,12 @@ async fn load(
     };
     let bytes = reader.compressed_bytes();
     context.retry.board.file_opened(bytes);
+    context
+        .retry
+        .board
+        .export_moves(context.part, context.retry.ports.clock.now_ms(), 0);
     let (blocks, mut ready) = mpsc::channel::<Block>(1);
-    let conversion = Conversion::new(context, file);
+    let conversion = Conversion::new(&context.spec, &file.key, context.lines);
     let converting = tokio::task::spawn_blocking(move || conversion.run(reader, &blocks));
     let mut quarantined = 0;
     while let Some(block) = ready.recv().await {
@@ -221,7 +253,9 @@ async fn insert(context: &LoadContext, block: &Block, inserts: &AtomicU64) -> Op
             sink.insert(plan, &block.rows, RowOrder::Free)
         })
         .await?;
-    retry.board.inserted(retry.ports.clock.now_ms());
+    let now_ms = retry.ports.clock.now_ms();
+    retry.board.inserted(now_ms);
+    retry.board.export_moves(context.part, now_ms, 0);
     if inserts.fetch_add(1, Ordering::Relaxed) + 1 == INSERTS_WITHOUT_MERGES {
         hold_merges(context, false).await;
     }
@@ -229,18 +263,19 @@ async fn insert(context: &LoadContext, block: &Block, inserts: &AtomicU64) -> Op
 }
 
 /// Lines into blocks, on a blocking thread.
-struct Conversion {
+pub(crate) struct Conversion {
     spec: Arc<MirrorSpec>,
     projection: Projection,
     key: String,
-    version_ms: i64,
+    kind: Lines,
     lines: u64,
     block: Block,
 }
 
 impl Conversion {
-    fn new(context: &LoadContext, file: &ExportFile) -> Self {
-        let spec = Arc::clone(&context.spec);
+    /// Lines of the file `key`, as rows of the table of `spec`.
+    pub(crate) fn new(spec: &Arc<MirrorSpec>, key: &str, kind: Lines) -> Self {
+        let spec = Arc::clone(spec);
         Self {
             projection: Projection::new(&spec.plan),
             block: Block {
@@ -248,14 +283,14 @@ impl Conversion {
                 quarantined: Vec::new(),
             },
             spec,
-            key: file.key.clone(),
-            version_ms: context.version_ms,
+            key: key.to_owned(),
+            kind,
             lines: 0,
         }
     }
 
     /// Returns the number of lines. Stops early, without an error, when nobody takes blocks any more.
-    fn run(
+    pub(crate) fn run(
         mut self,
         mut reader: Box<dyn ExportFileReader>,
         blocks: &mpsc::Sender<Block>,
@@ -292,12 +327,20 @@ impl Conversion {
     fn take(&mut self, line: &[u8]) {
         self.lines += 1;
         let region = &self.spec.source.region;
-        let projected = self.projection.project_export_line(
-            line,
-            self.version_ms,
-            region,
-            &mut self.block.rows,
-        );
+        let (projection, rows) = (&mut self.projection, &mut self.block.rows);
+        let mut own_version_ms = self.kind.lowest_version_ms();
+        let projected = match self.kind {
+            Lines::Items { version_ms } => {
+                projection.project_export_line(line, version_ms, region, rows)
+            }
+            Lines::Changes { highest_ms, window } => {
+                let version = |at_ms| {
+                    own_version_ms = Healing::version_ms(highest_ms, window, at_ms);
+                    own_version_ms
+                };
+                projection.project_incremental_line(line, version, region, rows)
+            }
+        };
         if let Err(error) = projected {
             self.block.quarantined.push(QuarantinedRecord {
                 origin: self.key.clone(),
@@ -305,7 +348,7 @@ impl Conversion {
                 column: error.column,
                 reason: error.reason,
                 raw_record: line.to_vec(),
-                version_ms: self.version_ms,
+                version_ms: own_version_ms,
             });
         }
     }

@@ -74,6 +74,25 @@ pub(crate) async fn prepare(
     Ok(PreparedTable { table, notes })
 }
 
+/// [`prepare`] before a resync, with a failure as the port of a worker gives it.
+pub(crate) async fn prepare_again(
+    ports: &WorkerPorts,
+    settings: &WorkerSettings,
+    spec: &SourceSpec,
+) -> mirror::error::Result<()> {
+    let prepared = prepare(ports, settings, spec).await;
+    prepared.map(drop).map_err(|error| {
+        let kind = match error.code {
+            "missing_credentials" => ErrorKind::CredentialsMissing,
+            "unable_to_assume_role" => ErrorKind::RoleRefused,
+            "table_not_found" => ErrorKind::TableNotFound,
+            "table_not_described" => ErrorKind::Unavailable,
+            _ => ErrorKind::Permanent,
+        };
+        Error::new(kind, error.message)
+    })
+}
+
 async fn connect(ports: &WorkerPorts, spec: &SourceSpec) -> Result<Arc<dyn Source>, PrepareError> {
     let Some(sources) = &ports.sources else {
         return Err(PrepareError {

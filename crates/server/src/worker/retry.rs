@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use mirror::error::Result;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -18,6 +19,8 @@ pub(crate) struct Retry {
     pub(crate) settings: WorkerSettings,
     pub(crate) board: Board,
     pub(crate) cancel: CancellationToken,
+    /// Set while somebody waits for this mirror to know its tip: idle shards are read as often as busy ones.
+    pub(crate) hurry: watch::Receiver<bool>,
 }
 
 impl Retry {

@@ -1,6 +1,7 @@
 //! Reads one shard, page after page, and hands the pages over. Keeps no progress that matters: whatever it
 //! has read and the follower has not made durable is read again after a restart.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mirror::change::StreamPage;
@@ -8,7 +9,7 @@ use mirror::checkpoint::ShardCheckpoint;
 use mirror::error::{Error, ErrorKind};
 use mirror::sequence_number::SequenceNumber;
 use mirror::source::{ShardPosition, Source};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::backoff::Backoff;
 use super::{WorkerPorts, WorkerSettings};
@@ -18,16 +19,26 @@ use super::{WorkerPorts, WorkerSettings};
 const FULL_PAGE_RECORDS: usize = 900;
 const FULL_PAGE_BYTES: usize = 700 * 1024;
 
+/// This many empty pages in a row mean that the first of them was asked for at the tip of the shard. AWS sends empty
+/// pages in front of records, too; it does not say how many.
+const EMPTY_PAGES_AT_TIP: usize = 3;
+
 /// What a reader tells the follower.
 pub(crate) enum ShardEvent {
-    /// A page; `end` is set on the last page of a closed shard. The permit frees the page's memory budget.
+    /// A page. The permit frees the page's memory budget.
     Page {
         shard_id: String,
         page: StreamPage,
+        /// Set on the last page of a closed shard.
         end: bool,
-        asked_at_ms: i64,
+        /// Every change of the shard before this time is in this page or in one before it, AWS's milliseconds.
+        tip_ms: Option<i64>,
+        /// The next page is asked for in this many milliseconds.
+        next_in_ms: u64,
         permit: OwnedSemaphorePermit,
     },
+    /// The shard is about to be read from its oldest record.
+    AtHorizon { shard_id: String },
     /// The position had left the stream; the reader went on from the oldest record still there.
     Trimmed { shard_id: String },
     /// The shard is no longer there; the reader has ended.
@@ -47,6 +58,8 @@ pub(crate) struct ShardTask {
     pub(crate) shard: ShardCheckpoint,
     pub(crate) pages: Arc<Semaphore>,
     pub(crate) events: mpsc::Sender<ShardEvent>,
+    /// See [`super::retry::Retry`].
+    pub(crate) hurry: watch::Receiver<bool>,
 }
 
 /// The follower has gone away: there is nobody to read for.
@@ -66,11 +79,18 @@ impl ShardTask {
         let mut from_horizon = position.is_none();
         let mut iterator: Option<String> = None;
         let mut failing = false;
+        let mut empty_since = VecDeque::with_capacity(EMPTY_PAGES_AT_TIP);
         loop {
+            if iterator.is_none() && from_horizon {
+                self.tell(ShardEvent::AtHorizon {
+                    shard_id: id.clone(),
+                })
+                .await?;
+            }
             let Ok(permit) = Arc::clone(&self.pages).acquire_owned().await else {
                 return Ok(());
             };
-            let asked_at_ms = self.ports.clock.now_ms();
+            let asked_at_ms = self.ports.clock.now_ms() + self.source.clock_ahead_ms();
             let answer = self
                 .next_page(&mut iterator, from_horizon, position.as_ref())
                 .await;
@@ -78,6 +98,8 @@ impl ShardTask {
                 Ok(page) => page,
                 Err(error) => {
                     drop(permit);
+                    // The answer that was lost may have been the one with the records.
+                    empty_since.clear();
                     match error.kind {
                         // A new iterator from where we are; never loop on the dead one.
                         ErrorKind::IteratorExpired => {
@@ -131,26 +153,46 @@ impl ShardTask {
                 position = news;
                 from_horizon = false;
             }
+            if page.records.is_empty() {
+                empty_since.push_back(asked_at_ms);
+            } else {
+                empty_since.clear();
+            }
+            let at_tip = empty_since.len() >= EMPTY_PAGES_AT_TIP;
+            let tip_ms = empty_since.front().copied().filter(|_| at_tip);
+            if at_tip {
+                empty_since.pop_front();
+            }
             iterator.clone_from(&page.next_iterator);
             let end = iterator.is_none();
+            let hurry = *self.hurry.borrow();
+            idle = match (has_news || hurry, at_tip) {
+                (true, _) => self.settings.poll_min_ms,
+                (false, true) => (idle * 3 / 2).min(self.settings.poll_idle_max_ms),
+                // Not known to be at the tip: soon.
+                (false, false) => idle,
+            };
+            let next_in_ms = if full { 0 } else { idle };
             self.tell(ShardEvent::Page {
                 shard_id: id.clone(),
                 page,
                 end,
-                asked_at_ms,
+                tip_ms,
+                next_in_ms,
                 permit,
             })
             .await?;
             if end {
                 return Ok(());
             }
-            idle = if has_news {
-                self.settings.poll_min_ms
-            } else {
-                (idle * 3 / 2).min(self.settings.poll_idle_max_ms)
-            };
-            if !full {
-                self.ports.clock.sleep_ms(idle).await;
+            if next_in_ms > self.settings.poll_min_ms {
+                let mut hurry = self.hurry.clone();
+                tokio::select! {
+                    () = self.ports.clock.sleep_ms(next_in_ms) => {}
+                    Ok(_) = hurry.wait_for(|hurry| *hurry) => {}
+                }
+            } else if next_in_ms > 0 {
+                self.ports.clock.sleep_ms(next_in_ms).await;
             }
         }
     }

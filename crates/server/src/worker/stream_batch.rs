@@ -20,19 +20,19 @@ pub(crate) struct StreamBatch {
     pub(crate) quarantined: Vec<QuarantinedRecord>,
     /// Shards that move forward with this batch.
     pub(crate) checkpoints: BTreeMap<String, ShardCheckpoint>,
-    /// Creation time of the newest record of each shard in the batch, milliseconds.
-    pub(crate) newest_ms: BTreeMap<String, i64>,
+    /// Records from before this time are in the table already, AWS's milliseconds.
+    covered_until_ms: Option<i64>,
 }
 
 impl StreamBatch {
-    pub(crate) fn new(plan: &MirrorPlan, aws_region: &str) -> Self {
+    pub(crate) fn new(plan: &MirrorPlan, aws_region: &str, covered_until_ms: Option<i64>) -> Self {
         Self {
             projection: Projection::new(plan),
             aws_region: aws_region.to_owned(),
             rows: plan.new_batch(),
             quarantined: Vec::new(),
             checkpoints: BTreeMap::new(),
-            newest_ms: BTreeMap::new(),
+            covered_until_ms,
         }
     }
 
@@ -53,6 +53,16 @@ impl StreamBatch {
             {
                 continue;
             }
+            checkpoint.position = Some(record.sequence_number.clone());
+            checkpoint.watermark_ms = checkpoint.watermark_ms.max(Some(record.creation_ms));
+            // A healing brought it, and perhaps what became of the item since. Without a time nobody knows.
+            if record.creation_ms > 0
+                && self
+                    .covered_until_ms
+                    .is_some_and(|until_ms| record.creation_ms < until_ms)
+            {
+                continue;
+            }
             let version_ms = clock.tick(record.creation_ms);
             let change = page.change(index, version_ms, &self.aws_region);
             if let Err(error) = self.projection.project(&change, &mut self.rows) {
@@ -65,9 +75,6 @@ impl StreamBatch {
                     version_ms,
                 });
             }
-            checkpoint.position = Some(record.sequence_number.clone());
-            self.newest_ms
-                .insert(shard.shard_id.clone(), record.creation_ms);
         }
         checkpoint.clock_ms = clock.last_ms();
         self.checkpoints.insert(shard.shard_id.clone(), checkpoint);
@@ -81,14 +88,15 @@ impl StreamBatch {
             .or_insert_with(|| shard.clone());
         checkpoint.finished = true;
         checkpoint.finished_at_ms = Some(now_ms);
-        checkpoint.caught_up_at_ms = Some(now_ms);
     }
 
-    /// Notes that the shard was read to its tip at `now_ms`.
-    pub(crate) fn caught_up(&mut self, shard_id: &str, now_ms: i64) {
-        if let Some(checkpoint) = self.checkpoints.get_mut(shard_id) {
-            checkpoint.caught_up_at_ms = Some(now_ms);
-        }
+    /// Notes that every change of the shard before `tip_ms` is in the batch or durable.
+    pub(crate) fn at_tip(&mut self, shard: &ShardCheckpoint, tip_ms: i64) {
+        let checkpoint = self
+            .checkpoints
+            .entry(shard.shard_id.clone())
+            .or_insert_with(|| shard.clone());
+        checkpoint.watermark_ms = checkpoint.watermark_ms.max(Some(tip_ms));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -103,14 +111,19 @@ impl StreamBatch {
         self.rows.clear();
         self.quarantined.clear();
         self.checkpoints.clear();
-        self.newest_ms.clear();
     }
 }
 
-/// The record as DynamoDB JSON, put together again for the quarantine.
+/// The record as DynamoDB JSON, put together again for the quarantine: all that a row can be made of.
 fn raw_record(page: &StreamPage, index: usize) -> Vec<u8> {
     let record = &page.records[index];
-    let mut raw = format!("{{\"eventName\":\"{}\",\"Keys\":", record.kind.name()).into_bytes();
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    let mut raw = format!(
+        "{{\"eventName\":\"{}\",\"eventID\":{},\"Keys\":",
+        record.kind.name(),
+        text(&record.event_id)
+    )
+    .into_bytes();
     raw.extend_from_slice(&page.buffer[record.keys.clone()]);
     for (name, range) in [
         ("NewImage", &record.new_image),
@@ -121,6 +134,46 @@ fn raw_record(page: &StreamPage, index: usize) -> Vec<u8> {
             raw.extend_from_slice(&page.buffer[range.clone()]);
         }
     }
+    if let Some((kind, principal)) = &record.user_identity {
+        let identity = format!(
+            ",\"userIdentity\":{{\"type\":{},\"principalId\":{}}}",
+            text(kind),
+            text(principal)
+        );
+        raw.extend_from_slice(identity.as_bytes());
+    }
     raw.push(b'}');
     raw
+}
+
+#[cfg(test)]
+mod tests {
+    use mirror::change::{EventKind, StreamRecord};
+    use mirror::sequence_number::SequenceNumber;
+
+    use super::*;
+
+    #[test]
+    fn a_record_in_quarantine_has_all_that_a_row_is_made_of() {
+        let mut page = StreamPage {
+            buffer: br#"{"pk":{"S":"a"}}{"pk":{"S":"a"},"n":{"N":"1"}}"#.to_vec(),
+            ..StreamPage::default()
+        };
+        page.records.extend(
+            SequenceNumber::parse("1").map(|sequence_number| StreamRecord {
+                kind: EventKind::Remove,
+                keys: 0..16,
+                new_image: None,
+                old_image: Some(16..46),
+                event_id: "id \"quoted\"".to_owned(),
+                sequence_number,
+                creation_ms: 0,
+                user_identity: Some(("Service".to_owned(), "dynamodb.amazonaws.com".to_owned())),
+            }),
+        );
+        assert_eq!(
+            String::from_utf8_lossy(&raw_record(&page, 0)),
+            r#"{"eventName":"REMOVE","eventID":"id \"quoted\"","Keys":{"pk":{"S":"a"}},"OldImage":{"pk":{"S":"a"},"n":{"N":"1"}},"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}}"#
+        );
+    }
 }

@@ -10,16 +10,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mirror::checkpoint::ShardCheckpoint;
-use mirror::limits::STREAM_RETENTION_MS;
+use mirror::error::ErrorKind;
+use mirror::heal::Coverage;
 use mirror::shard_tree::ShardTree;
 use mirror::sink::RowOrder;
 use mirror::source::{Shard, Source, StreamDescription};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracing::warn;
 
 use super::MirrorSpec;
-use super::board::Topic;
+use super::board::{Due, Topic};
 use super::retry::Retry;
 use super::shard_task::ShardEvent;
 use super::stream_batch::StreamBatch;
@@ -27,8 +28,12 @@ use super::stream_batch::StreamBatch;
 mod discovery;
 mod gaps;
 
-/// A shard's "caught up" mark is stored at least this often, milliseconds, so that headroom survives a restart.
-const CAUGHT_UP_STORED_EVERY_MS: i64 = 60_000;
+/// A shard's watermark is stored at least this often, milliseconds, so that a gap after a restart is not wider
+/// than it has to be.
+const WATERMARK_STORED_EVERY_MS: i64 = 60_000;
+
+/// People are told at most this often, milliseconds: it costs a look at every shard.
+const PUBLISH_EVERY_MS: i64 = 250;
 
 /// Why a follower came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +42,18 @@ pub(crate) enum StreamEnd {
     Cancelled,
     /// The stream is disabled or gone, and every record it had is durable.
     Drained,
+    /// Changes were lost; the gap is stored.
+    Gap,
+}
+
+/// What a follower starts from.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamStart {
+    pub(crate) stream_arn: String,
+    pub(crate) shards: Vec<ShardCheckpoint>,
+    pub(crate) coverage: Coverage,
+    /// Gaps cannot be healed: go on with what can be read.
+    pub(crate) hopeless: bool,
 }
 
 /// Follows one stream of one table.
@@ -46,14 +63,20 @@ pub(crate) struct StreamFollower {
     source: Arc<dyn Source>,
     stream_arn: String,
     tree: ShardTree,
+    coverage: Coverage,
+    hopeless: bool,
+    /// Set once there is nothing more to do here.
+    end: Option<StreamEnd>,
     listed: Vec<Shard>,
     disabled: bool,
-    readers: BTreeMap<String, tokio::task::AbortHandle>,
+    readers: BTreeMap<String, Reader>,
+    /// A shard ended, appeared, or lost its reader since readers were opened last.
+    readers_due: bool,
     tasks: JoinSet<()>,
     batch: StreamBatch,
     permits: Vec<OwnedSemaphorePermit>,
-    /// Up to when each shard's changes are in ClickHouse, milliseconds.
-    watermarks: BTreeMap<String, i64>,
+    /// Watermarks as they are stored, by shard, milliseconds.
+    stored_watermarks: BTreeMap<String, i64>,
     pages: Arc<Semaphore>,
     events: (mpsc::Sender<ShardEvent>, mpsc::Receiver<ShardEvent>),
     discovery: Option<JoinHandle<mirror::error::Result<StreamDescription>>>,
@@ -61,6 +84,13 @@ pub(crate) struct StreamFollower {
     /// A shard ended while somebody was looking already: what that look brings may be too old.
     look_again: bool,
     last_insert_ms: i64,
+    published_ms: i64,
+}
+
+/// A task that reads a shard, and when it should be heard of at the latest.
+struct Reader {
+    task: tokio::task::AbortHandle,
+    due_ms: i64,
 }
 
 impl StreamFollower {
@@ -68,29 +98,40 @@ impl StreamFollower {
         retry: Retry,
         spec: Arc<MirrorSpec>,
         source: Arc<dyn Source>,
-        stream_arn: String,
-        shards: Vec<ShardCheckpoint>,
+        start: StreamStart,
     ) -> Self {
         let pages = Arc::new(Semaphore::new(retry.settings.pages_in_flight));
+        let next_discovery_ms = retry.ports.clock.now_ms();
+        let StreamStart {
+            stream_arn,
+            shards,
+            coverage,
+            hopeless,
+        } = start;
         Self {
-            batch: StreamBatch::new(&spec.plan, &spec.source.region),
+            batch: StreamBatch::new(&spec.plan, &spec.source.region, coverage.until_ms),
             retry,
             spec,
             source,
             stream_arn,
-            tree: ShardTree::restore(shards),
+            stored_watermarks: BTreeMap::new(),
+            tree: ShardTree::restore(shards, coverage),
+            coverage,
+            hopeless,
+            end: None,
             listed: Vec::new(),
             disabled: false,
             readers: BTreeMap::new(),
+            readers_due: true,
             tasks: JoinSet::new(),
             permits: Vec::new(),
-            watermarks: BTreeMap::new(),
             pages,
             events: mpsc::channel(64),
             discovery: None,
-            next_discovery_ms: 0,
+            next_discovery_ms,
             look_again: false,
             last_insert_ms: 0,
+            published_ms: 0,
         }
     }
 
@@ -98,15 +139,24 @@ impl StreamFollower {
     /// missed. `None` if cancelled.
     pub(crate) async fn pin(&mut self) -> Option<()> {
         loop {
-            let describe = || self.source.describe_stream(&self.stream_arn);
-            let description = self
+            let describe = || async {
+                match self.source.describe_stream(&self.stream_arn).await {
+                    // A day after it was switched off, or with its table. Following it finds that out.
+                    Err(error) if error.kind == ErrorKind::ShardNotFound => Ok(None),
+                    described => described.map(Some),
+                }
+            };
+            let described = self
                 .retry
                 .until_done(Topic::Stream, "describe the stream", describe)
                 .await?;
-            if description.status != "ENABLING" {
-                return self.discovered(description).await;
+            match described {
+                None => return self.stream_gone().await,
+                Some(description) if description.status != "ENABLING" => {
+                    return self.discovered(description).await;
+                }
+                Some(_) => self.retry.pause(self.retry.settings.retry_min_ms).await?,
             }
-            self.retry.pause(self.retry.settings.retry_min_ms).await?;
         }
     }
 
@@ -123,13 +173,22 @@ impl StreamFollower {
 
     async fn follow(&mut self) -> Option<StreamEnd> {
         loop {
-            self.open_readers().await?;
-            self.publish();
+            if let Some(end) = self.end {
+                return Some(end);
+            }
+            if std::mem::take(&mut self.readers_due) {
+                self.open_readers().await?;
+                continue;
+            }
             if self.disabled && self.tree.iter().all(|shard| shard.finished) {
                 return Some(StreamEnd::Drained);
             }
-            let until_discovery =
-                u64::try_from(self.next_discovery_ms - self.now_ms()).unwrap_or(0);
+            let now_ms = self.now_ms();
+            let until_discovery = u64::try_from(self.next_discovery_ms - now_ms).unwrap_or(0);
+            let until_publishing = self.published_ms + PUBLISH_EVERY_MS - now_ms;
+            if until_publishing <= 0 {
+                self.publish(now_ms);
+            }
             let cancel = self.retry.cancel.clone();
             let clock = Arc::clone(&self.retry.ports.clock);
             tokio::select! {
@@ -144,13 +203,17 @@ impl StreamFollower {
                 }
                 // 3. Time to look for shards, if nobody is looking.
                 () = clock.sleep_ms(until_discovery), if self.discovery.is_none() => self.start_discovery(),
-                // 4. Records.
+                // 4. A reader that is no more.
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.reader_ended(ended),
+                // 5. Records.
                 event = self.events.1.recv() => {
                     if let Some(event) = event {
                         self.collect(event).await?;
                         self.flush().await?;
                     }
                 }
+                // 6. Figures that nobody has seen yet.
+                () = clock.sleep_ms(until_publishing.unsigned_abs()), if until_publishing > 0 => {}
             }
         }
     }
@@ -192,25 +255,32 @@ impl StreamFollower {
                 shard_id,
                 page,
                 end,
-                asked_at_ms,
+                tip_ms,
+                next_in_ms,
                 permit,
             } => {
+                let now_ms = self.now_ms();
                 self.retry
                     .board
-                    .stream(|figures| figures.last_read_ms = Some(asked_at_ms));
+                    .stream(|figures| figures.last_read_ms = Some(now_ms));
+                if let Some(reader) = self.readers.get_mut(&shard_id) {
+                    let next_in_ms = i64::try_from(next_in_ms).unwrap_or(i64::MAX);
+                    reader.due_ms = now_ms.saturating_add(next_in_ms);
+                }
                 let Some(shard) = self.tree.get(&shard_id).cloned() else {
                     return Some(());
                 };
                 if !page.records.is_empty() {
                     self.batch.add(&shard, &page);
                     self.permits.push(permit);
-                } else if !end {
-                    self.at_tip(&shard, asked_at_ms);
+                } else if let Some(tip_ms) = tip_ms {
+                    self.at_tip(&shard, tip_ms);
                 }
                 if end {
-                    self.batch.finish(&shard, self.now_ms());
+                    self.batch.finish(&shard, now_ms);
                 }
             }
+            ShardEvent::AtHorizon { shard_id } => self.at_horizon(&shard_id).await?,
             ShardEvent::Trimmed { shard_id } => self.shard_trimmed(&shard_id).await?,
             ShardEvent::Gone { shard_id } => self.shard_gone(&shard_id).await?,
             ShardEvent::Failed { error } => {
@@ -224,23 +294,14 @@ impl StreamFollower {
         Some(())
     }
 
-    /// An empty page: the shard is read to its tip, once what was read before is durable.
-    fn at_tip(&mut self, shard: &ShardCheckpoint, asked_at_ms: i64) {
-        if self.batch.checkpoints.contains_key(&shard.shard_id) {
-            self.batch.caught_up(&shard.shard_id, asked_at_ms);
-        } else if shard
-            .caught_up_at_ms
-            .is_none_or(|at| asked_at_ms - at > CAUGHT_UP_STORED_EVERY_MS)
-        {
-            self.batch.checkpoints.insert(
-                shard.shard_id.clone(),
-                ShardCheckpoint {
-                    caught_up_at_ms: Some(asked_at_ms),
-                    ..shard.clone()
-                },
-            );
+    /// The shard is read to its tip, once what was read before is durable.
+    fn at_tip(&mut self, shard: &ShardCheckpoint, tip_ms: i64) {
+        let stored = self.stored_watermarks.get(&shard.shard_id);
+        let is_stored = stored.is_some_and(|at| tip_ms - at <= WATERMARK_STORED_EVERY_MS);
+        if is_stored && !self.batch.checkpoints.contains_key(&shard.shard_id) {
+            self.tree.at_tip(&shard.shard_id, tip_ms);
         } else {
-            self.watermarks.insert(shard.shard_id.clone(), asked_at_ms);
+            self.batch.at_tip(shard, tip_ms);
         }
     }
 
@@ -276,12 +337,13 @@ impl StreamFollower {
         self.store(&checkpoints, self.batch.quarantined.len() as u64)
             .await?;
         for shard in &checkpoints {
-            let newest = self.batch.newest_ms.get(&shard.shard_id).copied();
-            if let Some(watermark) = shard.caught_up_at_ms.max(newest) {
-                self.watermarks.insert(shard.shard_id.clone(), watermark);
+            if let Some(watermark_ms) = shard.watermark_ms {
+                self.stored_watermarks
+                    .insert(shard.shard_id.clone(), watermark_ms);
             }
             if shard.finished {
                 self.readers.remove(&shard.shard_id);
+                self.readers_due = true;
                 // Its children exist or are about to: look at once.
                 self.look_at_once();
             }
@@ -303,37 +365,69 @@ impl StreamFollower {
         Some(())
     }
 
+    /// AWS's time, by the latest answer; never later than the truth.
+    fn aws_now_ms(&self) -> i64 {
+        self.now_ms() + self.source.clock_ahead_ms()
+    }
+
     /// Times, not spans: a board that nobody writes on any more still tells the truth.
-    fn publish(&self) {
-        let open = self.tree.iter().filter(|shard| !shard.finished);
-        let watermarks: Option<Vec<i64>> = self
-            .readers
-            .keys()
-            .map(|id| self.watermarks.get(id).copied())
-            .collect();
-        let oldest_unread = open
-            .filter_map(|shard| {
-                let read_until = self.watermarks.get(&shard.shard_id).copied();
-                read_until
-                    .or(shard.caught_up_at_ms)
-                    .or_else(|| created_ms(&shard.shard_id))
-            })
-            .min();
+    fn publish(&mut self, now_ms: i64) {
+        self.published_ms = now_ms;
+        let watermark_ms = self.tree.lowest_watermark_ms();
+        let oldest = self.overdue();
+        let ahead_ms = self.source.clock_ahead_ms();
         self.retry.board.stream(|figures| {
-            figures.watermark_ms = watermarks.and_then(|all| all.into_iter().min());
-            figures.leaves_ms = oldest_unread.map(|since| since + STREAM_RETENTION_MS);
+            figures.watermark_ms = watermark_ms;
+            figures.clock_ahead_ms = ahead_ms;
             figures.active_shards = self.readers.len();
             figures.waiting_shards = self.tree.waiting();
+            figures.due = Some(oldest);
         });
     }
-}
 
-/// The time of creation that a shard id carries: `shardId-<20 digits of milliseconds>-<hex>`.
-fn created_ms(shard_id: &str) -> Option<i64> {
-    shard_id
-        .strip_prefix("shardId-")?
-        .split('-')
-        .next()?
-        .parse()
-        .ok()
+    /// What is to happen next of all that has to happen, and when.
+    fn overdue(&self) -> Due {
+        let mut due = match &self.discovery {
+            Some(_) => Due::new(
+                self.next_discovery_ms,
+                "AWS has not answered when asked for the list of shards",
+            ),
+            None => Due::new(
+                self.next_discovery_ms,
+                "the list of shards was not asked for",
+            ),
+        };
+        if let Some((id, reader)) = self.readers.iter().min_by_key(|(_, reader)| reader.due_ms) {
+            due = due.or_earlier(reader.due_ms, || format!("shard {id} was not read"));
+        }
+        let childless = self.tree.frontier().filter(|shard| shard.finished);
+        if let Some((at_ms, shard)) = childless
+            .filter_map(|shard| Some((shard.finished_at_ms?, shard)))
+            .min_by_key(|(at_ms, _)| *at_ms)
+        {
+            due = due.or_earlier(at_ms, || {
+                format!(
+                    "shard {} has ended and AWS lists no successor",
+                    shard.shard_id
+                )
+            });
+        }
+        due
+    }
+
+    /// A reader has ended; if not by itself, it is opened again.
+    fn reader_ended(&mut self, ended: Result<(), JoinError>) {
+        let Err(error) = ended else { return };
+        let Some(id) = self
+            .readers
+            .iter()
+            .find(|(_, reader)| reader.task.id() == error.id())
+            .map(|(id, _)| id.clone())
+        else {
+            return;
+        };
+        warn!(mirror = %self.retry.mirror, shard = %id, error = %error, "the reader of a shard broke, opening it again");
+        self.readers.remove(&id);
+        self.readers_due = true;
+    }
 }

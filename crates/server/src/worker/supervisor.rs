@@ -7,13 +7,12 @@ use std::time::Duration;
 use mirror::source::SourceSpec;
 use mirror::status::StatusReport;
 use mirror::table::TableDescription;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
-use super::mirror_worker::MirrorWorker;
-use super::retry::Retry;
+use super::mirror_life::{Boards, MirrorLife, ResyncAsked};
 use super::{MirrorSpec, PrepareError, PreparedTable, WorkerPorts, WorkerSettings, prepare};
 
 struct Running {
@@ -21,6 +20,7 @@ struct Running {
     cancel: CancellationToken,
     task: JoinHandle<()>,
     asked: watch::Receiver<bool>,
+    resync: mpsc::Sender<ResyncAsked>,
 }
 
 /// All running mirrors of a server.
@@ -28,7 +28,7 @@ pub struct Supervisor {
     ports: WorkerPorts,
     settings: WorkerSettings,
     running: Mutex<HashMap<String, Running>>,
-    boards: std::sync::RwLock<HashMap<String, Board>>,
+    boards: std::sync::RwLock<HashMap<String, Boards>>,
 }
 
 impl Supervisor {
@@ -65,25 +65,24 @@ impl Supervisor {
                 end(known).await;
             }
         }
-        let board = Board::new(&spec.plan.quarantine_table());
+        let now_ms = self.ports.clock.now_ms();
+        let boards = Boards::new(Board::new(&spec.plan.quarantine_table(), now_ms));
         let cancel = CancellationToken::new();
         let (asked_sender, asked) = watch::channel(false);
-        let retry = Retry {
-            mirror: spec.id.clone(),
-            ports: self.ports.clone(),
-            settings: self.settings.clone(),
-            board: board.clone(),
-            cancel: cancel.clone(),
-        };
+        let (resync_sender, resync) = mpsc::channel(1);
         let id = spec.id.clone();
         let spec = Arc::new(spec);
-        let worker = MirrorWorker {
-            retry,
+        let life = MirrorLife {
+            ports: self.ports.clone(),
+            settings: self.settings.clone(),
             spec: Arc::clone(&spec),
+            boards: boards.clone(),
+            cancel: cancel.clone(),
             asked: asked_sender,
+            resync: Arc::new(Mutex::new(resync)),
         };
-        self.write_boards(|boards| boards.insert(id.clone(), board));
-        let task = tokio::spawn(worker.run());
+        self.write_boards(|known| known.insert(id.clone(), boards));
+        let task = tokio::spawn(life.run_on());
         running.insert(
             id,
             Running {
@@ -91,8 +90,29 @@ impl Supervisor {
                 cancel,
                 task,
                 asked,
+                resync: resync_sender,
             },
         );
+    }
+
+    /// Asks for a resync: a new backfill beside the table, which then takes its place. Returns once that is stored;
+    /// false if the mirror does not run. One that is under way already goes on.
+    pub async fn resync(&self, mirror_id: &str, reason: &str) -> bool {
+        let Some(sender) = self
+            .running
+            .lock()
+            .await
+            .get(mirror_id)
+            .map(|known| known.resync.clone())
+        else {
+            return false;
+        };
+        let (stored, is_stored) = oneshot::channel();
+        let asked = ResyncAsked {
+            reason: reason.to_owned(),
+            stored,
+        };
+        sender.send(asked).await.is_ok() && is_stored.await.is_ok()
     }
 
     /// Waits until the worker has asked AWS for its export, at most `timeout_ms`. The ARN, or `None` if it is
@@ -104,7 +124,7 @@ impl Supervisor {
             asked.wait_for(|asked| *asked),
         )
         .await;
-        self.read_board(mirror_id)?.export_arn()
+        self.read_board(mirror_id)?.live().export_arn()
     }
 
     /// Stops the worker; returns when it has stopped. Its last status becomes `stopped`.
@@ -113,9 +133,11 @@ impl Supervisor {
         if let Some(known) = known {
             end(known).await;
         }
-        let board = self.read_board(mirror_id).unwrap_or_else(|| Board::new(""));
-        board.stopped();
-        self.write_boards(|boards| boards.insert(mirror_id.to_owned(), board));
+        let boards = self
+            .read_board(mirror_id)
+            .unwrap_or_else(|| Boards::new(Board::new("", self.ports.clock.now_ms())));
+        boards.live().stopped();
+        self.write_boards(|known| known.insert(mirror_id.to_owned(), boards));
     }
 
     /// Stops all workers; returns when they have stopped. Statuses stay as they were.
@@ -143,7 +165,25 @@ impl Supervisor {
         )
     }
 
-    fn read_board(&self, mirror_id: &str) -> Option<Board> {
+    /// What people see of every mirror that was started in this process, by id. Waits for nobody.
+    pub fn statuses(&self) -> Vec<(String, StatusReport)> {
+        let now_ms = self.ports.clock.now_ms();
+        self.boards
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .iter()
+            .map(|(id, boards)| (id.clone(), boards.report(now_ms)))
+            .collect()
+    }
+
+    /// Shows another number of records in quarantine, after some were put back.
+    pub(crate) fn show_quarantined(&self, mirror_id: &str, records: u64) {
+        if let Some(boards) = self.read_board(mirror_id) {
+            boards.live().quarantined(records);
+        }
+    }
+
+    fn read_board(&self, mirror_id: &str) -> Option<Boards> {
         self.boards
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -151,7 +191,7 @@ impl Supervisor {
             .cloned()
     }
 
-    fn write_boards<T>(&self, change: impl FnOnce(&mut HashMap<String, Board>) -> T) {
+    fn write_boards<T>(&self, change: impl FnOnce(&mut HashMap<String, Boards>) -> T) {
         change(
             &mut self
                 .boards

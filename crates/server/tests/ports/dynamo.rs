@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use mirror::change::StreamPage;
 use mirror::error::{Error, ErrorKind, Result};
+use mirror::sequence_number::SequenceNumber;
 use mirror::source::*;
 use mirror::table::{KeyAttribute, KeyType, StreamInfo, StreamViewType, TableDescription};
 
@@ -19,6 +20,34 @@ pub(crate) struct Account {
     /// Client tokens of exports, each once.
     pub(crate) exports: Vec<String>,
     pub(crate) connects: usize,
+    /// Items as DynamoDB JSON by `pk` and `sk`, the same in every table.
+    pub(crate) items: BTreeMap<(String, String), String>,
+    /// Exports are complete at once, and of two minutes ago.
+    pub(crate) exports_complete: bool,
+    /// Whether the role may read single items.
+    pub(crate) no_item_reads: bool,
+    /// GetRecords is never answered.
+    pub(crate) silent: bool,
+    /// Items of each export as it was asked for, and its time.
+    taken: Vec<(i64, Vec<String>)>,
+}
+
+impl Account {
+    /// Writes an item whose attribute `note` says `note`, unseen by any stream.
+    pub(crate) fn put(&mut self, pk: &str, sk: &str, note: &str) {
+        let item = item(pk, sk, note);
+        self.items.insert((pk.to_owned(), sk.to_owned()), item);
+    }
+}
+
+/// DynamoDB JSON of an item.
+pub(crate) fn item(pk: &str, sk: &str, note: &str) -> String {
+    format!(r#"{{"pk":{{"S":"{pk}"}},"sk":{{"S":"{sk}"}},"note":{{"S":"{note}"}}}}"#)
+}
+
+fn now_ms() -> i64 {
+    use mirror::clock::Clock;
+    server::system_clock::SystemClock.now_ms()
 }
 
 pub(crate) struct MemoryDynamo(pub(crate) Arc<Mutex<Account>>);
@@ -58,6 +87,7 @@ pub(crate) fn table(arn: &str) -> TableDescription {
             view_type: StreamViewType::NewAndOldImages,
         }),
         pitr_enabled: true,
+        restorable_from_ms: None,
     }
 }
 
@@ -88,6 +118,10 @@ impl Sources for MemoryDynamo {
 
 #[async_trait]
 impl Source for MemoryTable {
+    fn clock_ahead_ms(&self) -> i64 {
+        0
+    }
+
     async fn describe_table(&self) -> Result<TableDescription> {
         let account = self.account.lock().unwrap();
         account
@@ -118,7 +152,13 @@ impl Source for MemoryTable {
         Ok(StreamDescription {
             status: "ENABLED".to_owned(),
             view_type: StreamViewType::NewAndOldImages,
-            shards: Vec::new(),
+            shards: vec![Shard {
+                // When it began is in its name.
+                id: "shardId-00000001735689600000-0123abcd".to_owned(),
+                parent: None,
+                starting: SequenceNumber::parse("100"),
+                ending: None,
+            }],
         })
     }
 
@@ -127,6 +167,9 @@ impl Source for MemoryTable {
     }
 
     async fn get_records(&self, iterator: &str) -> Result<StreamPage> {
+        if self.account.lock().unwrap().silent {
+            std::future::pending::<()>().await;
+        }
         Ok(StreamPage {
             next_iterator: Some(iterator.to_owned()),
             ..StreamPage::default()
@@ -136,41 +179,106 @@ impl Source for MemoryTable {
     async fn start_export(&self, request: &ExportRequest) -> Result<ExportDescription> {
         let number = {
             let mut account = self.account.lock().unwrap();
-            let tokens = &mut account.exports;
-            if !tokens.contains(&request.client_token) {
-                tokens.push(request.client_token.clone());
-            }
-            tokens
+            let known = account
+                .exports
                 .iter()
-                .position(|token| *token == request.client_token)
-                .unwrap()
+                .position(|token| *token == request.client_token);
+            known.unwrap_or_else(|| {
+                account.exports.push(request.client_token.clone());
+                let lines = account
+                    .items
+                    .values()
+                    .map(|item| format!("{{\"Item\":{item}}}\n"));
+                let lines = lines.collect();
+                account.taken.push((now_ms() - 120_000, lines));
+                account.exports.len() - 1
+            })
         };
         self.describe_export(&format!("{}/export/{number:02}", self.arn))
             .await
     }
 
     async fn describe_export(&self, export_arn: &str) -> Result<ExportDescription> {
+        let account = self.account.lock().unwrap();
+        let (time_ms, lines) = &account.taken[number_of(export_arn)];
+        let complete = account.exports_complete;
         Ok(ExportDescription {
             arn: export_arn.to_owned(),
-            status: ExportStatus::InProgress,
-            export_time_ms: None,
-            manifest_key: None,
-            item_count: None,
+            status: match complete {
+                true => ExportStatus::Completed,
+                false => ExportStatus::InProgress,
+            },
+            export_time_ms: complete.then_some(*time_ms),
+            manifest_key: complete.then(|| "manifest-summary.json".to_owned()),
+            item_count: complete.then_some(lines.len() as u64),
             billed_bytes: None,
         })
     }
 
-    async fn read_manifest(&self, _: &ExportDescription) -> Result<ExportManifest> {
-        Err(Error::new(
-            ErrorKind::Permanent,
-            "read the manifest of an export that never ends",
-        ))
+    async fn read_manifest(&self, export: &ExportDescription) -> Result<ExportManifest> {
+        let account = self.account.lock().unwrap();
+        let (export_time_ms, lines) = &account.taken[number_of(&export.arn)];
+        let item_count = lines.len() as u64;
+        Ok(ExportManifest {
+            export_time_ms: *export_time_ms,
+            item_count,
+            files: vec![ExportFile {
+                key: format!("{}/data", export.arn),
+                item_count,
+                md5: String::new(),
+            }],
+        })
     }
 
-    async fn open_file(&self, _: &ExportFile) -> Result<Box<dyn ExportFileReader>> {
-        Err(Error::new(
-            ErrorKind::Permanent,
-            "open a file of an export that never ends",
-        ))
+    async fn open_file(&self, file: &ExportFile) -> Result<Box<dyn ExportFileReader>> {
+        let account = self.account.lock().unwrap();
+        let export = file.key.trim_end_matches("/data");
+        let lines = account.taken[number_of(export)].1.concat();
+        Ok(Box::new(Lines(Some(lines.into_bytes()))))
+    }
+
+    async fn read_items(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        let account = self.account.lock().unwrap();
+        if account.no_item_reads {
+            return Err(Error::new(ErrorKind::AccessDenied, "BatchGetItem"));
+        }
+        let read = |key: &Vec<u8>| {
+            let key: serde_json::Value = serde_json::from_slice(key).unwrap();
+            let text = |name: &str| key[name]["S"].as_str().unwrap().to_owned();
+            let item = account.items.get(&(text("pk"), text("sk")));
+            item.map(|item| item.clone().into_bytes())
+        };
+        Ok(keys.iter().map(read).collect())
+    }
+
+    async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        let account = self.account.lock().unwrap();
+        if account.no_item_reads {
+            return Err(Error::new(ErrorKind::AccessDenied, "Scan"));
+        }
+        let items = account.items.values().enumerate();
+        let items = items.filter(|(at, _)| *at as u32 % request.total_segments == request.segment);
+        Ok(ScanPage {
+            items: items.map(|(_, item)| item.clone().into_bytes()).collect(),
+            next: None,
+        })
+    }
+}
+
+fn number_of(export_arn: &str) -> usize {
+    export_arn.rsplit('/').next().unwrap().parse().unwrap()
+}
+
+/// A data file that is read in one go.
+struct Lines(Option<Vec<u8>>);
+
+impl ExportFileReader for Lines {
+    fn compressed_bytes(&self) -> u64 {
+        self.0.as_ref().map_or(0, |lines| lines.len() as u64)
+    }
+
+    fn next_lines(&mut self, block: &mut Vec<u8>, _target_bytes: usize) -> Result<bool> {
+        *block = self.0.take().unwrap_or_default();
+        Ok(!block.is_empty())
     }
 }

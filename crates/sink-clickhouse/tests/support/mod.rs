@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mirror::batch::Batch;
+use mirror::change::{ChangeRecord, EventKind};
 use mirror::column_type::ColumnType;
 use mirror::plan::{MirrorPlan, PlanColumn, RecordPath};
+use mirror::projection::Projection;
+use mirror::sink::{RowOrder, Sink};
+use mirror::table::{KeyAttribute, KeyType};
 use mirror::warehouse::{QueryLimits, Warehouse};
-use sink_clickhouse::ClickHouse;
 use sink_clickhouse::engine::{EngineExecutable, EngineHandle, EngineOptions};
+use sink_clickhouse::{ClickHouse, ExternalOptions};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -141,6 +145,64 @@ pub(crate) fn finish_row(plan: &MirrorPlan, batch: &mut Batch, pk: &str) {
     batch.rows += 1;
 }
 
+/// A table of the keys `pk` and `sk` with the given columns, made for a DynamoDB table that has these keys.
+pub(crate) fn keyed_plan(
+    table: &str,
+    pk: (&str, KeyType),
+    sk: (&str, KeyType),
+    more: Vec<PlanColumn>,
+) -> MirrorPlan {
+    let mut middle = vec![column("sk", sk.0)];
+    middle.extend(more);
+    let mut plan = plan(table, middle);
+    plan.columns[0] = column("pk", pk.0);
+    for at in [0, 1] {
+        plan.columns[at].is_key = true;
+    }
+    plan.sorting_key = "pk, sk".to_owned();
+    plan.sorting_columns = vec![0, 1];
+    plan.keys = [("pk", pk.1), ("sk", sk.1)]
+        .map(|(name, key_type)| KeyAttribute {
+            name: name.to_owned(),
+            key_type,
+        })
+        .to_vec();
+    let last = plan.columns.len() - 1;
+    plan.columns[last - 1].path = RecordPath::Version;
+    plan.columns[last].path = RecordPath::IsDeleted;
+    plan
+}
+
+/// Inserts what a change makes of keys and item, both DynamoDB JSON.
+pub(crate) async fn write_change(
+    client: &ClickHouse,
+    plan: &MirrorPlan,
+    kind: EventKind,
+    keys: &str,
+    item: &str,
+    version_ms: i64,
+) {
+    let change = ChangeRecord {
+        kind,
+        keys: keys.as_bytes(),
+        new_image: (kind != EventKind::Remove).then_some(item.as_bytes()),
+        old_image: None,
+        version_ms,
+        event_id: "",
+        sequence_number: "",
+        aws_region: "eu-west-1",
+        user_identity: None,
+    };
+    let mut batch = plan.new_batch();
+    Projection::new(plan)
+        .project(&change, &mut batch)
+        .unwrap_or_else(|error| panic!("{error}"));
+    client
+        .insert(plan, &batch, RowOrder::AsGiven)
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.report()));
+}
+
 /// Appends a row to a batch of [`simple_plan`].
 pub(crate) fn push(batch: &mut Batch, pk: &str, value: &str, version_ms: i64, is_deleted: u8) {
     batch.columns[0].push_text(pk.as_bytes());
@@ -181,6 +243,15 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 pub(crate) fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// Kills the engine and waits until it is there again.
+pub(crate) async fn kill_and_wait(engine: &Engine) {
+    kill(engine.handle.pid().unwrap());
+    eventually("the engine answers again", async || {
+        engine.handle.restarts() > 0 && ask_in(&engine.client, DATABASE, "SELECT 1").await.is_ok()
+    })
+    .await;
 }
 
 /// A ClickHouse that somebody else runs: user `operator`, password `pass word é`.
@@ -236,6 +307,32 @@ impl ExternalServer {
             process,
             _folder: folder,
         }
+    }
+
+    /// A client as the user `operator`.
+    pub(crate) fn client(&self) -> ClickHouse {
+        ClickHouse::external(
+            &self.url,
+            "operator",
+            "pass word é",
+            ExternalOptions::default(),
+        )
+        .unwrap_or_else(|error| panic!("{}", error.report()))
+    }
+
+    /// The answer of any SQL, without the last line end.
+    pub(crate) async fn ask(&self, sql: &str) -> String {
+        let answer = reqwest::Client::new()
+            .post(&self.url)
+            .query(&[("user", "operator"), ("password", "pass word é")])
+            .body(sql.to_owned())
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "{sql}: {text}");
+        text.trim_end().to_owned()
     }
 
     pub(crate) async fn stop(mut self) {

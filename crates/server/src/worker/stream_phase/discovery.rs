@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::super::board::Topic;
 use super::super::shard_task::ShardTask;
-use super::{StreamFollower, created_ms};
+use super::{Reader, StreamFollower};
 
 impl StreamFollower {
     /// Children of a shard that ended exist or are about to: asks for a look now, or for another one if somebody
@@ -41,20 +41,7 @@ impl StreamFollower {
                 self.retry.board.solved(Topic::Table);
                 self.discovered(description).await
             }
-            Err(error) if error.kind == ErrorKind::ShardNotFound => {
-                // The stream itself is gone: 24 hours after it was disabled, or with its table.
-                self.disabled = true;
-                for shard in self
-                    .tree
-                    .iter()
-                    .filter(|shard| !shard.finished)
-                    .cloned()
-                    .collect::<Vec<_>>()
-                {
-                    self.shard_gone(&shard.shard_id).await?;
-                }
-                Some(())
-            }
+            Err(error) if error.kind == ErrorKind::ShardNotFound => self.stream_gone().await,
             Err(error) => {
                 warn!(mirror = %self.retry.mirror, error = %error.report(), "could not list shards");
                 self.retry
@@ -66,34 +53,51 @@ impl StreamFollower {
         }
     }
 
+    /// The stream itself is gone: 24 hours after it was disabled, or with its table.
+    pub(super) async fn stream_gone(&mut self) -> Option<()> {
+        self.disabled = true;
+        let unfinished: Vec<String> = self
+            .tree
+            .iter()
+            .filter(|shard| !shard.finished)
+            .map(|shard| shard.shard_id.clone())
+            .collect();
+        for shard_id in unfinished {
+            self.shard_gone(&shard_id).await?;
+        }
+        Some(())
+    }
+
     pub(super) async fn discovered(&mut self, description: StreamDescription) -> Option<()> {
         self.disabled = description.status.starts_with("DISABL");
+        let known_until_ms = self.tree.lowest_watermark_ms();
         let discovery = self.tree.observe(&description.shards);
         self.listed = description.shards;
-        if discovery
-            .orphans
-            .iter()
-            .any(|orphan| !self.exported_after(created_ms(orphan)))
-        {
-            self.gap(&format!(
-                "{} shards followed a part of the stream that was never read",
-                discovery.orphans.len()
-            ))
-            .await?;
+        self.readers_due |= !discovery.new.is_empty();
+        if !discovery.orphans.is_empty() {
+            self.orphans(&discovery.orphans, known_until_ms).await?;
         }
         if !discovery.new.is_empty() {
             info!(mirror = %self.retry.mirror, new = discovery.new.len(), listed = self.listed.len(), "found shards");
             self.store(&discovery.new, 0).await?;
         }
+        self.dead_ends().await?;
         let purged = self.tree.purge(&self.listed, self.now_ms());
-        if !purged.is_empty() {
-            let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
-            self.retry
-                .until_done(Topic::Progress, "forget old shards", || {
-                    store.forget_shards(mirror, &purged)
-                })
-                .await?;
+        self.forget(purged).await
+    }
+
+    /// Forgets shards in the store and in the tree.
+    pub(super) async fn forget(&mut self, shard_ids: Vec<String>) -> Option<()> {
+        if shard_ids.is_empty() {
+            return Some(());
         }
+        let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
+        self.retry
+            .until_done(Topic::Progress, "forget old shards", || {
+                store.forget_shards(mirror, &shard_ids)
+            })
+            .await?;
+        self.tree.forget(&shard_ids);
         Some(())
     }
 
@@ -118,21 +122,7 @@ impl StreamFollower {
         if !inherited.is_empty() {
             self.store(&inherited, 0).await?;
         }
-        if new.iter().any(|shard| self.left_unread(shard)) {
-            self.gap(
-                "a shard was not read for more than 24 hours, so that records may have left it",
-            )
-            .await?;
-        }
         for shard in new {
-            let parent_watermark = shard
-                .parent
-                .as_ref()
-                .and_then(|parent| self.watermarks.get(parent))
-                .copied();
-            if let Some(watermark) = parent_watermark {
-                self.watermarks.insert(shard.shard_id.clone(), watermark);
-            }
             let task = ShardTask {
                 ports: self.retry.ports.clone(),
                 settings: self.retry.settings.clone(),
@@ -141,11 +131,14 @@ impl StreamFollower {
                 shard: shard.clone(),
                 pages: Arc::clone(&self.pages),
                 events: self.events.0.clone(),
+                hurry: self.retry.hurry.clone(),
             };
-            self.readers
-                .insert(shard.shard_id, self.tasks.spawn(task.run()));
+            let reader = Reader {
+                task: self.tasks.spawn(task.run()),
+                due_ms: self.now_ms(),
+            };
+            self.readers.insert(shard.shard_id, reader);
         }
-        while self.tasks.try_join_next().is_some() {}
         Some(())
     }
 }
