@@ -67,6 +67,20 @@ pub(crate) async fn resync(client: &Client, name: &str, printer: &Printer) -> Ou
     }
 }
 
+/// All mirrors; a server that is being restarted is waited for.
+async fn patiently(client: &Client) -> Result<Vec<Mirror>, Failure> {
+    let mut failures = 0;
+    loop {
+        match mirrors::list(client).await {
+            Err(failure) if failure.exit == Exit::Unreachable && failures < PATIENCE => {
+                failures += 1;
+                tokio::time::sleep(INTERVAL).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 async fn until_resynced(client: &Client, name: &str, printer: &Printer) -> Outcome {
     let progress = Progress::new(printer);
     let mut it = Followed {
@@ -74,18 +88,8 @@ async fn until_resynced(client: &Client, name: &str, printer: &Printer) -> Outco
         phase: String::new(),
         mark: None,
     };
-    let mut failures = 0;
     loop {
-        let mirrors = match mirrors::list(client).await {
-            Ok(mirrors) => mirrors,
-            Err(failure) if failure.exit == Exit::Unreachable && failures < PATIENCE => {
-                failures += 1;
-                tokio::time::sleep(INTERVAL).await;
-                continue;
-            }
-            Err(failure) => return Err(failure),
-        };
-        failures = 0;
+        let mirrors = patiently(client).await?;
         let mirror = mirrors.into_iter().find(|mirror| mirror.datasource == name);
         let Some(mirror) = mirror.filter(|mirror| mirror.state != "stopped") else {
             it.line.clear();
@@ -131,19 +135,9 @@ async fn until_loaded(client: &Client, names: &BTreeSet<String>, printer: &Print
             },
         );
     }
-    let mut failures = 0;
     let mut broken = None;
     while !followed.is_empty() {
-        let mirrors = match mirrors::list(client).await {
-            Ok(mirrors) => mirrors,
-            Err(failure) if failure.exit == Exit::Unreachable && failures < PATIENCE => {
-                failures += 1;
-                tokio::time::sleep(INTERVAL).await;
-                continue;
-            }
-            Err(failure) => return Err(failure),
-        };
-        failures = 0;
+        let mirrors = patiently(client).await?;
         // A mirror that somebody deleted meanwhile has nothing left to wait for.
         followed.retain(|name, _| mirrors.iter().any(|mirror| mirror.datasource == *name));
         for mirror in mirrors {

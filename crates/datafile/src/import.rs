@@ -35,7 +35,7 @@ pub(crate) fn template(
     match Template::parse(&value.value) {
         Ok(template) => Some(Spanned::new(template, value.span)),
         Err(error) => {
-            let span = part_of(&value, error.span);
+            let span = part_of(&value.span, &value.value, error.span);
             report.error(
                 "secret-syntax",
                 &span,
@@ -48,12 +48,12 @@ pub(crate) fn template(
     }
 }
 
-/// A range of the value as a range of the file; the whole value where spaces were joined.
-fn part_of(value: &Spanned<String>, part: Range<usize>) -> Range<usize> {
-    if value.span.len() == value.value.len() {
-        value.span.start + part.start..value.span.start + part.end
+/// A range of the value `text` as a range of the file; the whole value where spaces were joined.
+fn part_of(value: &Range<usize>, text: &str, part: Range<usize>) -> Range<usize> {
+    if value.len() == text.len() {
+        value.start + part.start..value.start + part.end
     } else {
-        value.span.clone()
+        value.clone()
     }
 }
 
@@ -147,19 +147,19 @@ fn check_bucket(bucket: &Spanned<Template>, report: &mut Report<'_>) {
         }
         return;
     };
-    let start = bucket.span.start;
+    let span = |part| part_of(&bucket.span, &text, part);
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (scheme.len() + 3, rest),
         None => (0, text.as_str()),
     };
     let name = rest.split('/').next().unwrap_or_default();
     if scheme > 0 {
-        bucket_scheme(&(start..start + scheme), name, report);
+        bucket_scheme(&span(0..scheme), name, report);
     }
     if name.len() < rest.len() {
         report.error(
             "bucket-has-path",
-            &(start + scheme + name.len()..bucket.span.end),
+            &span(scheme + name.len()..text.len()),
             "IMPORT_EXPORT_BUCKET is a bucket, not a path in one",
             "remove this",
             format!("write `IMPORT_EXPORT_BUCKET {name}`"),
@@ -168,7 +168,7 @@ fn check_bucket(bucket: &Spanned<Template>, report: &mut Report<'_>) {
     if !is_bucket_name(name) {
         report.error(
             "bucket-name-invalid",
-            &(start + scheme..start + scheme + name.len()),
+            &span(scheme..scheme + name.len()),
             "IMPORT_EXPORT_BUCKET is not the name of a bucket",
             "not a bucket name",
             "write 3 to 63 lower case letters, digits, `-` and `.`, as S3 shows it",

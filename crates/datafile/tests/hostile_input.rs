@@ -210,3 +210,9 @@ fn too_large_a_file_is_one_mistake() {
     assert_eq!(parsed.diagnostics[0].code, "file-too-large");
     assert!(parsed.project.datasources.is_empty());
 }
+
+#[test]
+fn spaces_that_are_joined_move_no_span_into_a_character() {
+    check("IMPORT_EXPORT_BUCKET K \t\u{fffd} T \t\u{fffd} ");
+    check("IMPORT_EXPORT_BUCKET s3://\u{fffd} \t \u{fffd} / \t\u{fffd}");
+}

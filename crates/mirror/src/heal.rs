@@ -128,6 +128,16 @@ pub struct Coverage {
     pub repaired_ms: Option<i64>,
 }
 
+impl Coverage {
+    /// ... once a full export of time `exported_ms` is loaded and was swept: it has what became of everything before.
+    pub fn with_export(self, exported_ms: i64) -> Self {
+        Self {
+            until_ms: self.until_ms.max(Some(exported_ms - COVERED_MARGIN_MS)),
+            ..self
+        }
+    }
+}
+
 /// Why windows cannot heal a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotHealable {

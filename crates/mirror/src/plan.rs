@@ -103,6 +103,12 @@ pub struct MirrorPlan {
     pub keys: Vec<KeyAttribute>,
 }
 
+/// How the name of the table ends that a resync fills beside a mirror's. No data source may be called so.
+pub const SHADOW_SUFFIX: &str = "__resync";
+
+/// ... and of the one that a verification fills.
+pub const VERIFY_SUFFIX: &str = "__verify";
+
 impl MirrorPlan {
     /// Name of the table for records that could not be converted.
     pub fn quarantine_table(&self) -> String {
@@ -111,12 +117,12 @@ impl MirrorPlan {
 
     /// Name of the table that a resync fills beside this one.
     pub fn shadow_table(&self) -> String {
-        format!("{}__resync", self.table)
+        format!("{}{SHADOW_SUFFIX}", self.table)
     }
 
     /// Name of the table that a verification fills beside this one.
     pub fn verify_table(&self) -> String {
-        format!("{}__verify", self.table)
+        format!("{}{VERIFY_SUFFIX}", self.table)
     }
 
     /// An empty batch with this plan's columns.

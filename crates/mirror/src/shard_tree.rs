@@ -231,8 +231,8 @@ impl ShardTree {
         known.min().flatten()
     }
 
-    /// Finished shards that AWS no longer lists and nobody will ask for again; removes and returns them.
-    pub fn purge(&mut self, listed: &[Shard], now_ms: i64) -> Vec<String> {
+    /// Finished shards that AWS no longer lists and nobody will ask for again.
+    pub fn outdated(&self, listed: &[Shard], now_ms: i64) -> Vec<String> {
         let old = |shard: &ShardCheckpoint| {
             shard.finished
                 && shard
@@ -246,14 +246,11 @@ impl ShardTree {
                 .values()
                 .any(|child| !child.finished && child.parent.as_deref() == Some(id))
         };
-        let ids: Vec<String> = self
-            .shards
+        self.shards
             .values()
             .filter(|shard| old(shard) && !needed(&shard.shard_id))
             .map(|shard| shard.shard_id.clone())
-            .collect();
-        self.forget(&ids);
-        ids
+            .collect()
     }
 
     /// A parent that is not in the tree has left the stream: its child is a root, and waiting would hang.
@@ -360,12 +357,12 @@ mod tests {
         let discovery = tree.observe(&[listed("a", None)]);
         assert!(discovery.new.is_empty());
         assert!(tree.readable().is_empty());
-        assert!(tree.purge(&[], FINISHED_SHARD_KEPT_MS).is_empty());
+        assert!(tree.outdated(&[], FINISHED_SHARD_KEPT_MS).is_empty());
         assert!(
-            tree.purge(&[listed("a", None)], FINISHED_SHARD_KEPT_MS + 1)
+            tree.outdated(&[listed("a", None)], FINISHED_SHARD_KEPT_MS + 1)
                 .is_empty()
         );
-        assert_eq!(tree.purge(&[], FINISHED_SHARD_KEPT_MS + 1), ["a"]);
+        assert_eq!(tree.outdated(&[], FINISHED_SHARD_KEPT_MS + 1), ["a"]);
     }
 
     #[test]
@@ -373,9 +370,9 @@ mod tests {
         let mut tree = ShardTree::default();
         tree.observe(&[listed("a", None), listed("b", Some("a"))]);
         finish(&mut tree, "a", 9, 0);
-        assert!(tree.purge(&[], i64::MAX).is_empty());
+        assert!(tree.outdated(&[], i64::MAX).is_empty());
         finish(&mut tree, "b", 9, 0);
-        assert_eq!(tree.purge(&[], i64::MAX), ["a", "b"]);
+        assert_eq!(tree.outdated(&[], i64::MAX), ["a", "b"]);
     }
 
     #[test]

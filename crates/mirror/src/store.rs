@@ -140,8 +140,9 @@ pub trait Store: Send + Sync {
     /// Remembers that changes were lost, until [`Store::finish_healing`], [`Store::close_gap`] or a resync.
     async fn save_gap(&self, mirror: &str, gap: &Gap) -> Result<()>;
 
-    /// Forgets the gap if it is still this one: a full export has what was lost, and ghosts were swept.
-    async fn close_gap(&self, mirror: &str, gap: &Gap) -> Result<()>;
+    /// Forgets the gap if it is still this one, and remembers what closed it: a full export has what was lost, and
+    /// ghosts were swept.
+    async fn close_gap(&self, mirror: &str, gap: &Gap, coverage: Coverage) -> Result<()>;
 
     /// Remembers what is being done about the gap.
     async fn save_healing(&self, mirror: &str, healing: &Healing) -> Result<()>;

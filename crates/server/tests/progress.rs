@@ -24,7 +24,7 @@ enum Step {
     Gap(Gap),
     Healing(Healing),
     Healed(Option<Gap>, Coverage),
-    Closed(Gap),
+    Closed(Gap, Coverage),
     Stream(TableIdentity, Gap, Coverage),
     Repair(i64),
     OutOfQuarantine(u64),
@@ -155,7 +155,7 @@ fn step() -> impl Strategy<Value = Step> {
         healing().prop_map(Step::Healing),
         (prop::option::of(gap()), coverage())
             .prop_map(|(gap, coverage)| Step::Healed(gap, coverage)),
-        gap().prop_map(Step::Closed),
+        (gap(), coverage()).prop_map(|(gap, coverage)| Step::Closed(gap, coverage)),
         (identity(), gap(), coverage()).prop_map(|(i, g, c)| Step::Stream(i, g, c)),
         any::<i64>().prop_map(Step::Repair),
         (0_u64..12).prop_map(Step::OutOfQuarantine),
@@ -278,7 +278,10 @@ fn apply(model: &mut Model, step: &Step) {
                 windows: BTreeMap::new(),
             });
         }
-        Step::Closed(gap) => {
+        Step::Closed(gap, coverage) => {
+            if model.begun {
+                model.set_coverage(*coverage);
+            }
             let known = model.progress.gap.take();
             model.progress.gap = known.filter(|known| known != gap);
         }
@@ -325,7 +328,7 @@ async fn perform(store: &mut SqliteStore, dir: &TempDir, step: &Step) {
         Step::Forget(ids) => store.forget_shards(mirror, ids).await.unwrap(),
         Step::Gap(gap) => store.save_gap(mirror, gap).await.unwrap(),
         Step::Healing(healing) => store.save_healing(mirror, healing).await.unwrap(),
-        Step::Closed(gap) => store.close_gap(mirror, gap).await.unwrap(),
+        Step::Closed(gap, coverage) => store.close_gap(mirror, gap, *coverage).await.unwrap(),
         Step::Healed(closed, coverage) => store
             .finish_healing(mirror, closed.as_ref(), *coverage)
             .await

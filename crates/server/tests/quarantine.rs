@@ -176,8 +176,17 @@ async fn the_count_of_a_mirror_goes_down() {
         .unwrap();
     let id = server.ok("GET", "/v0/mirrors/orders").await["id"].clone();
     use mirror::store::Store;
+    let shard = mirror::checkpoint::ShardCheckpoint {
+        shard_id: "shardId-00000000000000000001-0000".to_owned(),
+        parent: None,
+        position: None,
+        clock_ms: 0,
+        finished: true,
+        finished_at_ms: Some(1),
+        watermark_ms: None,
+    };
     store
-        .commit_shards(id.as_str().unwrap(), &[], 7)
+        .commit_shards(id.as_str().unwrap(), &[shard], 7)
         .await
         .unwrap();
     replay(&server, "").await;

@@ -28,4 +28,3 @@ mod verify;
 
 pub use client::{ClickHouse, ExternalOptions};
 pub use encode::{MAX_ROWS_PER_INSERT, native_block};
-pub use shadow::SHADOW_SUFFIX;

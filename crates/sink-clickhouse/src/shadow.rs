@@ -4,18 +4,12 @@
 //! names are exchanged. So a process that died anywhere can look what has been done.
 
 use mirror::error::{Error, ErrorKind, Result};
-use mirror::plan::MirrorPlan;
+use mirror::plan::{MirrorPlan, SHADOW_SUFFIX, VERIFY_SUFFIX};
 use serde::Deserialize;
 
 use crate::client::{ClickHouse, statement};
 use crate::ddl::{create_quarantine, create_table};
 use crate::sql;
-
-/// How the name of a shadow table ends.
-pub const SHADOW_SUFFIX: &str = "__resync";
-
-/// How the name of a table ends that a verification fills.
-const VERIFY_SUFFIX: &str = "__verify";
 
 /// Database engines that can exchange tables. `Shared` is ClickHouse Cloud's.
 const EXCHANGING: &[&str] = &["Atomic", "Replicated", "Shared"];

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mirror::error::ErrorKind;
 use mirror::plan::MirrorPlan;
+use mirror::plan::SHADOW_SUFFIX;
 use mirror::sink::{QuarantinedRecord, RowOrder, Sink};
 use mirror::warehouse::Warehouse;
-use sink_clickhouse::{ClickHouse, SHADOW_SUFFIX};
+use sink_clickhouse::ClickHouse;
 
 use crate::support::{DATABASE, Engine, ExternalServer, ask, ask_in, column, rows, simple_plan};
 

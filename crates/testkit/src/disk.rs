@@ -241,17 +241,29 @@ impl Disk {
         state.parts.retain(|part, _| *part == ExportPart::Backfill);
     }
 
-    /// The windows are on their way: what they will bring need not come from the stream.
-    pub(crate) fn save_healing(&self, key: &str, healing: &Healing) {
-        self.change(key, |state| state.healing = Some(healing.clone()));
-        if let Some(until_ms) = healing
-            .highest_ms
-            .and_then(|highest_ms| healing.coverage(highest_ms).until_ms)
-        {
+    pub(crate) fn close_gap(&self, key: &str, gap: &Gap, coverage: Coverage) {
+        self.change(key, |state| {
+            state.gap = state.gap.take().filter(|known| known != gap);
+            state.coverage = coverage;
+        });
+        self.cover(key, coverage);
+    }
+
+    /// What came in another way need not come from the stream.
+    fn cover(&self, key: &str, coverage: Coverage) {
+        if let Some(until_ms) = coverage.until_ms {
             self.ledger
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .cover(self.mark(key), until_ms);
+        }
+    }
+
+    /// The windows are on their way: what they will bring need not come from the stream.
+    pub(crate) fn save_healing(&self, key: &str, healing: &Healing) {
+        self.change(key, |state| state.healing = Some(healing.clone()));
+        if let Some(highest_ms) = healing.highest_ms {
+            self.cover(key, healing.coverage(highest_ms));
         }
     }
 

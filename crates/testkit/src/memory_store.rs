@@ -102,13 +102,10 @@ impl Store for MemoryStore {
             .await
     }
 
-    async fn close_gap(&self, mirror: &str, gap: &Gap) -> Result<()> {
+    async fn close_gap(&self, mirror: &str, gap: &Gap, coverage: Coverage) -> Result<()> {
         self.port
             .note(Call::CloseGap, &format!("{gap:?} of {mirror}"));
-        let effect = |state: &mut State| {
-            state.gap = state.gap.take().filter(|known| known != gap);
-        };
-        self.write(Call::CloseGap, |disk| disk.change(mirror, effect))
+        self.write(Call::CloseGap, |disk| disk.close_gap(mirror, gap, coverage))
             .await
     }
 

@@ -8,7 +8,7 @@ use testkit::run_seeds::{self, Plan};
 
 use crate::paused;
 
-const DEFAULT_SEEDS: u64 = 1_500;
+const DEFAULT_SEEDS: u64 = 2_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

@@ -217,7 +217,12 @@ fn a_change_that_loses_data_is_refused_without_the_flag() {
         "",
     );
     // With connections it would be filled anew beside the live table, and nothing lost.
-    stage.tb(&["build"]).failure();
+    let said = stage.tb(&["build"]).failure();
+    assert!(
+        said.all().contains("--allow-destructive-operations"),
+        "{}",
+        said.all()
+    );
     assert_eq!(equal(&stage), 30, "nothing was touched");
     stage
         .tb(&[

@@ -67,7 +67,7 @@ pub(super) async fn verify(
     let row = find(&app, &caller, &name).await?;
     let mirror = running_mirror(&app, &caller.workspace, &row.name).await?;
     let mode = mode(&params)?;
-    let repair = matches!(params.get("repair"), Some("true" | "1" | "yes"));
+    let repair = params.flag("repair");
     let status = app.supervisor.status(&mirror.id);
     if status.is_none_or(|status| status.watermark_ms.is_none()) {
         return Err(ApiError::bad_request(format!(

@@ -55,6 +55,11 @@ impl AllParams {
         self.0.get(name)
     }
 
+    /// See [`QueryParams::flag`].
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.0.flag(name)
+    }
+
     /// Like `get`, but an empty value is a value.
     pub(super) fn raw(&self, name: &str) -> Option<&str> {
         self.0.0.get(name).map(String::as_str)

@@ -119,7 +119,7 @@ pub(super) async fn replay(
     caller.require_admin()?;
     let row = find(&app, &caller, &name).await?;
     mirror_of(&app, &caller.workspace, &row.name).await?;
-    let dry_run = matches!(params.get("dry_run"), Some("true" | "1" | "yes"));
+    let dry_run = params.flag("dry_run");
     let worker = Arc::clone(&app);
     // A task of its own, so that a client that goes away leaves nothing half done.
     let task = app.tasks.spawn(async move {

@@ -5,6 +5,7 @@
 //! is live, and a restarted server starts its mirrors.
 
 use datafile::Severity;
+use mirror::plan::{SHADOW_SUFFIX, VERIFY_SUFFIX};
 use sha2::{Digest, Sha256};
 
 use super::changes::{Level, NamedResource, Report, StartedExport};
@@ -173,7 +174,7 @@ impl Deployer {
 
     /// Drops a table, and what a resync or a verification may have left beside it.
     async fn drop_table(&self, database: &str, table: &str) -> Result<(), DeployError> {
-        for suffix in ["", "__resync", "__verify"] {
+        for suffix in ["", SHADOW_SUFFIX, VERIFY_SUFFIX] {
             self.warehouse
                 .drop_table(database, &format!("{table}{suffix}"))
                 .await

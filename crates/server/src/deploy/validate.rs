@@ -7,6 +7,7 @@ use datafile::{
     Connection, Datasource, Diagnostic, Import, Project, RoleArn, Severity, SourceFile, Spanned,
     TableArn, Template,
 };
+use mirror::plan::{SHADOW_SUFFIX, VERIFY_SUFFIX};
 use mirror::source::SourceSpec;
 
 use crate::secrets::{Keyring, Secret};
@@ -17,8 +18,10 @@ pub(super) const RESERVED_TOKENS: [&str; 3] =
     ["user token", "admin token", "workspace admin token"];
 
 /// How the names of tables end that the server makes beside those of data sources.
-const RESERVED_SUFFIXES: [(&str, &str); 2] =
-    [("__resync", "a resync"), ("__verify", "a verification")];
+const RESERVED_SUFFIXES: [(&str, &str); 2] = [
+    (SHADOW_SUFFIX, "a resync"),
+    (VERIFY_SUFFIX, "a verification"),
+];
 
 /// A project that can be applied as far as its files go.
 #[derive(Debug, Default)]

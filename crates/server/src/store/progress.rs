@@ -82,8 +82,13 @@ impl Store for SqliteStore {
         answer("save a gap", self.write_gap(mirror, gap).await)
     }
 
-    async fn close_gap(&self, mirror: &str, gap: &Gap) -> mirror::error::Result<()> {
-        answer("close a gap", self.drop_gap(mirror, gap).await)
+    async fn close_gap(
+        &self,
+        mirror: &str,
+        gap: &Gap,
+        coverage: Coverage,
+    ) -> mirror::error::Result<()> {
+        answer("close a gap", self.drop_gap(mirror, gap, coverage).await)
     }
 
     async fn save_healing(&self, mirror: &str, healing: &Healing) -> mirror::error::Result<()> {

@@ -263,6 +263,7 @@ impl ExportRun {
         if !gap.is_in_export(exported_ms) {
             return Some(());
         }
+        let coverage = progress.coverage.with_export(at_ms);
         let version_ms = at_ms - EXPORT_MARGIN_MS;
         let (sink, plan) = (&self.retry.ports.sink, &self.spec.plan);
         let region = &self.spec.source.region;
@@ -274,7 +275,7 @@ impl ExportRun {
             .await?;
         self.retry
             .until_done(Topic::Progress, "store that the gap is closed", || {
-                store.close_gap(mirror, &gap)
+                store.close_gap(mirror, &gap, coverage)
             })
             .await?;
         self.retry.board.gap_closed(&gap);

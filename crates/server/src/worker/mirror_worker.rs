@@ -63,11 +63,10 @@ impl MirrorWorker {
         let mut hopeless = false;
         loop {
             // 1. Begin to close a gap before anything is read: `mirror::heal` wants to know what the table holds.
-            if let Some(gap) = progress
-                .gap
-                .clone()
-                .filter(|gap| !hopeless && !self.waits(gap))
-            {
+            //    What was begun goes on even if the backfill failed since: a new one waits for it.
+            let begun = progress.healing.is_some();
+            let heals = |gap: &Gap| !hopeless && (begun || !self.waits(gap));
+            if let Some(gap) = progress.gap.clone().filter(heals) {
                 if let Some((export, files)) = backfill.take() {
                     let run = self.backfill(&source, &identity, export, files);
                     beside.spawn(async { run.run().await.map(Ok) });

@@ -78,8 +78,14 @@ impl SqliteStore {
         tx.commit().await
     }
 
-    pub(super) async fn drop_gap(&self, mirror: &str, gap: &Gap) -> Result<(), sqlx::Error> {
+    pub(super) async fn drop_gap(
+        &self,
+        mirror: &str,
+        gap: &Gap,
+        coverage: Coverage,
+    ) -> Result<(), sqlx::Error> {
         let mut tx = self.begin_progress().await?;
+        put_coverage(&mut tx, mirror, coverage).await?;
         clear_gap(&mut tx, mirror, gap).await?;
         tx.commit().await
     }

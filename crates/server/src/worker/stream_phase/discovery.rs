@@ -82,8 +82,8 @@ impl StreamFollower {
             self.store(&discovery.new, 0).await?;
         }
         self.dead_ends().await?;
-        let purged = self.tree.purge(&self.listed, self.now_ms());
-        self.forget(purged).await
+        self.forget(self.tree.outdated(&self.listed, self.now_ms()))
+            .await
     }
 
     /// Forgets shards in the store and in the tree.
