@@ -256,12 +256,18 @@ impl<'a> Simulation<'a> {
             match self.look(&supervisor) {
                 Ok(false) => {}
                 Ok(true) => {
-                    let stopped =
-                        tokio::time::timeout(Duration::from_secs(300), supervisor.shut_down())
-                            .await;
-                    return match stopped {
-                        Ok(()) => Ending::Done,
-                        Err(_) => self.failed(&supervisor, "the worker does not stop".to_owned()),
+                    let stop =
+                        tokio::time::timeout(Duration::from_secs(300), supervisor.shut_down());
+                    return tokio::select! {
+                        biased;
+                        () = process.death() => {
+                            self.now_ms = clock.aws_ms();
+                            Ending::Died
+                        }
+                        stopped = stop => match stopped {
+                            Ok(()) => Ending::Done,
+                            Err(_) => self.failed(&supervisor, "the worker does not stop".to_owned()),
+                        },
                     };
                 }
                 Err(rule) => return self.failed(&supervisor, rule),

@@ -46,8 +46,11 @@ fn a_failed_export_shows_aws_s_code_and_message_and_is_asked_for_again() {
         text.contains("S3AccessDenied") && text.contains("Access Denied (Service: Amazon S3"),
         "{text}"
     );
-    let listed = stage.tb(&["datasource", "ls"]).success().all();
-    assert!(listed.contains("broken"), "{listed}");
+    // Until it fails again, the export that is asked for next is `exporting`.
+    wait("the list to say that it is broken", || {
+        let listed = stage.tb(&["datasource", "ls"]).success().all();
+        listed.contains("broken")
+    });
     assert!(stage.log_text().contains("S3AccessDenied"));
     stage.aws.handle.with(|world| world.faults.clear());
     stage.wait_for_state(&["live"]);

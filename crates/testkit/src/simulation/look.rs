@@ -10,8 +10,10 @@ use server::worker::Supervisor;
 
 use super::{EXPORT_FUZZ_MS, SETTLE_MS, Simulation};
 use crate::oracle;
+use crate::process::Call;
 use crate::scenario::HOUR;
 use crate::table_plan::TABLE;
+use crate::weather::Window;
 
 impl Simulation<'_> {
     /// Whether the simulation is over: everything has happened, and the mirror is and stays equal to the table.
@@ -87,12 +89,16 @@ impl Simulation<'_> {
         if expects.resyncs.is_some_and(|wanted| resyncs != wanted) {
             return Err(format!("{resyncs} resyncs were completed"));
         }
-        // A token is good for eight hours.
+        // A token is good for eight hours, and who is away for longer asks for another export.
+        let kept_away = |window: &Window| {
+            window.calls.contains(&Call::StartExport) && window.to_ms - window.from_ms > 7 * HOUR
+        };
         let forgotten = self
             .scenario
             .crashes
             .iter()
-            .any(|crash| crash.down_ms > 7 * HOUR);
+            .any(|crash| crash.down_ms > 7 * HOUR)
+            || self.scenario.windows.iter().any(kept_away);
         let (asked, stored) = (
             self.cloud.world().export_states().count(),
             self.disk.exports(),
