@@ -9,7 +9,7 @@ use crate::commands::{self, FileKind};
 use crate::diagnostic::Report;
 use crate::lines::unknown_instruction;
 use crate::model::Spanned;
-use crate::sql_text::{Piece, Token, tokenise};
+use crate::sql_text::{Piece, Token, open_quotes, tokenise};
 use crate::suggest::nearest;
 
 /// What stands in the block of `SCHEMA`.
@@ -33,6 +33,7 @@ pub(crate) fn read_schema(text: &str, range: Range<usize>, report: &mut Report<'
     while reader.at < reader.tokens.len() && !reader.report.is_full() {
         reader.item();
     }
+    reader.open_quotes();
     reader.schema
 }
 
@@ -83,6 +84,36 @@ impl<'t> SchemaReader<'t, '_, '_> {
         self.at += 1;
         while self.peek().is_some_and(|token| !token.first_on_line) {
             self.at += 1;
+        }
+    }
+
+    /// Quotes left open in a pair of parentheses, which hides them from whoever reads the column.
+    fn open_quotes(&mut self) {
+        let groups = self
+            .tokens
+            .iter()
+            .filter(|token| token.piece == Piece::Group);
+        let text = self.text;
+        let open = groups.flat_map(|group| open_quotes(text, group.span.clone()));
+        let mut columns = self.schema.columns.iter_mut().peekable();
+        for at in open {
+            let quote = match self.text.as_bytes()[at] {
+                b'`' => "a backtick",
+                b'"' => "a double quote",
+                _ => "a quote",
+            };
+            self.report.error(
+                "quote-not-closed",
+                &(at..at + 1),
+                format!("{quote} is not closed"),
+                "opened here",
+                "close it on the same line, or remove it",
+            );
+            // Both go down the file.
+            while columns.next_if(|column| column.span.end <= at).is_some() {}
+            if let Some(column) = columns.peek_mut().filter(|column| column.span.start <= at) {
+                column.broken = true;
+            }
         }
     }
 

@@ -29,6 +29,26 @@ pub(crate) struct Token {
     pub(crate) first_on_line: bool,
 }
 
+/// The quotes inside a group that nothing on their line closes: where each of them is opened.
+///
+/// A group takes the rest of such a line for text, and goes on below it.
+pub(crate) fn open_quotes(text: &str, group: Range<usize>) -> Vec<usize> {
+    let mut open = Vec::new();
+    let bytes = text.as_bytes();
+    let mut at = group.start;
+    while at < group.end {
+        at = match bytes[at] {
+            b'`' | b'"' | b'\'' => quote_end(bytes, at, group.end).unwrap_or_else(|| {
+                open.push(at);
+                line_end(bytes, at, group.end)
+            }),
+            b'-' if bytes[at..group.end].starts_with(b"--") => line_end(bytes, at, group.end),
+            _ => at + 1,
+        };
+    }
+    open
+}
+
 /// Splits `text[range]` into pieces; spans are those of `text`. `--` comments are left out.
 ///
 /// A quote ends with its line. An opening parenthesis without a partner swallows only its own line.

@@ -165,6 +165,21 @@ fn mistakes_in_columns() {
             ),
             orders("open backtick", SK, "sk String `json:$.Item.sk,"),
             orders("open parenthesis", SK, "sk Decimal(10, 2 `json:$.Item.sk`,"),
+            orders(
+                "open double quote over several lines",
+                SK,
+                "sk String DEFAULT concat(\n        \"never closed,\n        'x') `json:$.Item.sk`,",
+            ),
+            orders(
+                "open quote in a type",
+                SK,
+                "sk Enum8('a' = 1,\n        'b = 2, -- not this\n        'c' = 3) `json:$.Item.sk`,",
+            ),
+            orders(
+                "open backtick in a codec",
+                SK,
+                "sk String `json:$.Item.sk` CODEC(\n        `ZSTD,\n        LZ4),",
+            ),
             orders("null", SK, "sk String NULL `json:$.Item.sk`,"),
             orders("not null", SK, "sk String NOT NULL `json:$.Item.sk`,"),
             orders(

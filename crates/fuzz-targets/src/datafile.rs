@@ -57,9 +57,6 @@ fn check_file(path: &str, text: &str) -> bool {
         assert_eq!(without_text(second), without_text(first), "{written}");
     }
     if let Some(first) = project.datasources.into_iter().next() {
-        if first.columns.iter().any(has_open_quote) {
-            return true;
-        }
         let written = render_datasource(&first);
         let again = read(path, &written);
         assert_eq!(wrong(&again), [""; 0], "{written}");
@@ -78,20 +75,6 @@ fn check_file(path: &str, text: &str) -> bool {
         assert_eq!(without_file(second), without_file(first), "{written}");
     }
     true
-}
-
-/// Known: a quote that stays open at the end of its line is not noticed if a bracket holds the expression open too,
-/// and closes or swallows something else once the expression is written on one line.
-fn has_open_quote(column: &datafile::Spanned<datafile::Column>) -> bool {
-    let parts = [
-        Some(&column.ty),
-        column.default.as_ref(),
-        column.codec.as_ref(),
-    ];
-    parts.into_iter().flatten().any(|part| {
-        let odd = |quote| part.matches(quote).count() % 2 == 1;
-        odd('\'') || odd('"') || odd('`')
-    })
 }
 
 fn without_text(connection: Connection) -> Connection {
