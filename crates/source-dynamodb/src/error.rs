@@ -3,6 +3,7 @@
 //! An SDK error can hold a whole response, and with it items. Only code, message, status and request id leave
 //! this module; the SDK's own error is dropped here.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -15,6 +16,9 @@ use crate::credentials;
 
 /// AWS's sentences are short; anything longer is a page of HTML from something in between.
 const MAX_MESSAGE_BYTES: usize = 1000;
+
+/// What an error quotes of a file or an answer whose author may be hostile, characters.
+const MAX_QUOTED_CHARS: usize = 300;
 
 /// What a call was about: the same code means different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +56,11 @@ impl Fault {
                     .code()
                     .unwrap_or("an answer that names no error");
                 match service.err().message() {
-                    Some(message) => format!("{code}: {}", shortened(message)),
-                    None => code.to_owned(),
+                    Some(message) => format!("{}: {}", quoted(code), shortened(message)),
+                    None => quoted(code).into_owned(),
                 }
             }
-            other => shortened(&chain_text(other)).to_owned(),
+            other => chain_text(other),
         };
         if let Some(response) = error.raw_response() {
             let headers = response.headers();
@@ -81,7 +85,15 @@ impl fmt::Display for Fault {
 
 impl StdError for Fault {}
 
-fn shortened(text: &str) -> &str {
+/// The beginning of a text that somebody else wrote, with an ellipsis if that is not all of it.
+pub(crate) fn quoted(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+pub(crate) fn shortened(text: &str) -> &str {
     let mut end = text.len().min(MAX_MESSAGE_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -89,7 +101,7 @@ fn shortened(text: &str) -> &str {
     &text[..end]
 }
 
-/// All causes in one line, repetitions left out.
+/// All causes in one line, repetitions left out, as long as a message may be.
 pub(crate) fn chain_text(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -101,6 +113,7 @@ pub(crate) fn chain_text(error: &(dyn StdError + 'static)) -> String {
         }
         cause = error.source();
     }
+    text.truncate(shortened(&text).len());
     text
 }
 

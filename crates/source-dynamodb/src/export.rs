@@ -9,7 +9,7 @@ use mirror::error::{Error, ErrorKind, Result};
 use mirror::source::{ExportDescription, ExportRequest, ExportStatus, ExportWindow};
 
 use crate::clock::epoch_ms;
-use crate::error::Subject;
+use crate::error::{Subject, quoted, shortened};
 use crate::source::AwsSource;
 
 /// What AWS's guide asks for beyond the connector's policy, if writing to the bucket was denied.
@@ -116,15 +116,13 @@ fn read(export: Option<&SdkExport>) -> Option<ExportDescription> {
 }
 
 fn failed(export: &SdkExport) -> ExportStatus {
-    let mut message = export
-        .failure_message()
-        .unwrap_or("AWS gave no message")
-        .to_owned();
+    let mut message =
+        shortened(export.failure_message().unwrap_or("AWS gave no message")).to_owned();
     if message.contains("Access Denied") || message.contains("AccessDenied") {
         message.push_str(DENIED_HINT);
     }
     ExportStatus::Failed {
-        code: export.failure_code().unwrap_or("Unknown").to_owned(),
+        code: quoted(export.failure_code().unwrap_or("Unknown")).into_owned(),
         message,
     }
 }

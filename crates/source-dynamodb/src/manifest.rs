@@ -13,11 +13,14 @@ use serde::Deserialize;
 
 use crate::clock::epoch_ms;
 use crate::download::spool_failure;
+use crate::error::{Fault, quoted};
 use crate::export_reader::decode_md5;
 
 /// A table of 500 GB has some thousand partitions and a few files for each.
 const MAX_FILES: usize = 1_000_000;
-/// S3 keys have 1,024 bytes at most; the other members of a line are short.
+/// What S3 allows. Errors further on repeat keys.
+const MAX_KEY_BYTES: usize = 1024;
+/// Room for a key in JSON's longest spelling; the other members of a line are short.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
 
 /// manifest-summary.json, full and incremental.
@@ -116,6 +119,7 @@ pub(crate) enum Place {
 }
 
 pub(crate) fn corrupt(key: &str, what: &str) -> Error {
+    let key = quoted(key);
     Error::new(ErrorKind::Corrupt, format!("read manifest {key}: {what}"))
 }
 
@@ -123,19 +127,20 @@ pub(crate) fn corrupt(key: &str, what: &str) -> Error {
 pub(crate) fn parse_summary(key: &str, bytes: &[u8], export_arn: &str) -> Result<Summary> {
     let raw: RawSummary = serde_json::from_slice(bytes).map_err(|error| {
         let mut failure = corrupt(key, "it is not the JSON it should be");
-        failure.source = Some(error.into());
+        // It may repeat what it found in place of what it wanted.
+        failure.source = Some(Fault::new(quoted(&error.to_string())).into());
         failure
     })?;
     if let Some(arn) = raw.export_arn.filter(|arn| arn != export_arn) {
         return Err(corrupt(
             key,
-            &format!("it belongs to export {arn:.300}, not to {export_arn}"),
+            &format!("it belongs to export {}, not to {export_arn}", quoted(&arn)),
         ));
     }
     if let Some(format) = raw.output_format.filter(|format| format != "DYNAMODB_JSON") {
         return Err(corrupt(
             key,
-            &format!("its data is {format:.30}, not DYNAMODB_JSON"),
+            &format!("its data is {}, not DYNAMODB_JSON", quoted(&format)),
         ));
     }
     let time = |text: Option<String>| match text {
@@ -145,7 +150,7 @@ pub(crate) fn parse_summary(key: &str, bytes: &[u8], export_arn: &str) -> Result
                 .ok()
                 .and_then(|time| epoch_ms(&time));
             time.map(Some)
-                .ok_or_else(|| corrupt(key, &format!("{text:.40} is not a time")))
+                .ok_or_else(|| corrupt(key, &format!("{} is not a time", quoted(&text))))
         }
     };
     let (from_time_ms, to_time_ms) = (time(raw.export_from_time)?, time(raw.export_to_time)?);
@@ -156,12 +161,17 @@ pub(crate) fn parse_summary(key: &str, bytes: &[u8], export_arn: &str) -> Result
             "an incremental export without exportFromTime and exportToTime",
         ));
     }
+    let files_key = raw
+        .manifest_files_s3_key
+        .ok_or_else(|| corrupt(key, "it has no manifestFilesS3Key"))?;
+    if files_key.len() > MAX_KEY_BYTES {
+        let files_key = quoted(&files_key);
+        return Err(corrupt(key, &format!("{files_key} is no key of S3")));
+    }
     Ok(Summary {
         export_time_ms: time(raw.export_time)?.or(to_time_ms),
         from_time_ms,
-        files_key: raw
-            .manifest_files_s3_key
-            .ok_or_else(|| corrupt(key, "it has no manifestFilesS3Key"))?,
+        files_key,
         item_count: raw
             .item_count
             .ok_or_else(|| corrupt(key, "it has no itemCount"))?,
@@ -234,7 +244,10 @@ pub(crate) fn parse_files(
     let mut keys: Vec<&str> = list.iter().map(|file| file.key.as_str()).collect();
     keys.sort_unstable();
     if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(corrupt(key, &format!("it names {} twice", twice[0])));
+        return Err(corrupt(
+            key,
+            &format!("it names {} twice", quoted(twice[0])),
+        ));
     }
     Ok(Files {
         list,
@@ -248,12 +261,15 @@ fn parse_file(
     summary: &Summary,
 ) -> std::result::Result<(ExportFile, Place), String> {
     let raw: RawFile = serde_json::from_slice(line)
-        .map_err(|error| format!("not the JSON it should be: {error}"))?;
+        .map_err(|error| format!("not the JSON it should be: {}", quoted(&error.to_string())))?;
     let key = raw.data_file_s3_key.ok_or("no dataFileS3Key")?;
+    if key.len() > MAX_KEY_BYTES {
+        return Err(format!("{:?} is no key of S3", quoted(&key)));
+    }
     let incremental = summary.is_incremental();
     let place = folder
         .place(&key, incremental)
-        .ok_or_else(|| format!("{key:?} lies outside of its export's folder"))?;
+        .ok_or_else(|| format!("{:?} lies outside of its export's folder", quoted(&key)))?;
     let md5 = raw
         .md5_checksum
         .filter(|md5| decode_md5(md5).is_some())

@@ -5,7 +5,7 @@ use mirror::error::{Error, ErrorKind, Result};
 use mirror::sequence_number::SequenceNumber;
 use mirror::source::{Shard, StreamDescription};
 
-use crate::error::Subject;
+use crate::error::{Subject, quoted};
 use crate::source::AwsSource;
 use crate::table::view_type;
 
@@ -52,7 +52,11 @@ impl AwsSource {
                 });
             };
             if after.as_deref() == Some(next) {
-                let context = format!("{}: page after {next} points at itself", context());
+                let context = format!(
+                    "{}: page after {} points at itself",
+                    context(),
+                    quoted(next)
+                );
                 return Err(Error::new(ErrorKind::Corrupt, context));
             }
             after = Some(next.to_owned());
@@ -65,7 +69,7 @@ impl AwsSource {
 }
 
 fn broken(stream_arn: &str, found: &SdkShard) -> Error {
-    let id = found.shard_id().unwrap_or("without an id");
+    let id = quoted(found.shard_id().unwrap_or("without an id"));
     Error::new(
         ErrorKind::Corrupt,
         format!("describe stream {stream_arn}: shard {id} has no usable sequence number range"),

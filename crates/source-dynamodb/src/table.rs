@@ -13,7 +13,7 @@ use mirror::error::{Error, ErrorKind, Result};
 use mirror::table::{KeyAttribute, KeyType, StreamInfo, StreamViewType, TableDescription};
 
 use crate::clock::epoch_ms;
-use crate::error::{Subject, from_sdk};
+use crate::error::{Subject, from_sdk, quoted};
 use crate::source::{AwsSource, TableName, with_fresh_session};
 
 impl AwsSource {
@@ -126,8 +126,10 @@ fn description(
     let arn = table.table_arn().unwrap_or(&asked.arn);
     if arn != asked.arn {
         let context = format!(
-            "describe table {}: AWS knows it as {arn}, not as {}",
-            asked.name, asked.arn
+            "describe table {}: AWS knows it as {}, not as {}",
+            asked.name,
+            quoted(arn),
+            asked.arn
         );
         return Err(Error::new(ErrorKind::TableNotFound, context));
     }
@@ -212,7 +214,7 @@ pub(crate) fn view_type(name: Option<&str>) -> Result<StreamViewType> {
         other => {
             let context = format!(
                 "read the view type of the stream: {:?} is not one this version knows",
-                other.unwrap_or("none")
+                quoted(other.unwrap_or("none"))
             );
             Err(Error::new(ErrorKind::Permanent, context))
         }
@@ -242,7 +244,7 @@ fn keys(asked: &TableName, table: &SdkTable) -> Result<Vec<KeyAttribute>> {
             Some(ScalarAttributeType::S) => KeyType::S,
             Some(ScalarAttributeType::N) => KeyType::N,
             Some(ScalarAttributeType::B) => KeyType::B,
-            _ => return Err(broken(&format!("key {name} has no known type"))),
+            _ => return Err(broken(&format!("key {} has no known type", quoted(name)))),
         };
         keys.push(KeyAttribute {
             name: name.to_owned(),

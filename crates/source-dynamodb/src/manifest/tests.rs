@@ -110,6 +110,70 @@ fn a_summary_that_is_not_ours_is_corrupt() {
     );
 }
 
+/// Of what the file says, 300 characters and an ellipsis; the rest is ours.
+fn is_cut(report: &str) {
+    assert!(report.contains("🙂…"), "{report}");
+    assert_eq!(report.matches('🙂').count(), 300 - "x".len(), "{report}");
+}
+
+#[test]
+fn an_error_quotes_the_beginning_of_a_long_text() {
+    let long = format!("x{}", "🙂".repeat(10_000));
+    for member in [
+        "exportArn",
+        "exportTime",
+        "outputFormat",
+        "manifestFilesS3Key",
+    ] {
+        let text = format!(r#"{{"{member}":"{long}","itemCount":1,"manifestFilesS3Key":"k"}}"#);
+        let text = match member {
+            "manifestFilesS3Key" => text.replace(r#","manifestFilesS3Key":"k""#, ""),
+            _ => text,
+        };
+        is_cut(
+            &parse_summary(KEY, text.as_bytes(), ARN)
+                .unwrap_err()
+                .report(),
+        );
+    }
+    let twice = data(&"y".repeat(900));
+    let report = refused(files(&(line(&twice, 4) + &line(&twice, 4)), 8));
+    assert!(
+        report.contains("y… twice") && report.len() < 400,
+        "{report}"
+    );
+    is_cut(&refused(files(&line(&long, 8), 8)));
+    is_cut(&corrupt(&long, "").report());
+    // What serde_json finds in place of a number.
+    let wrong = format!(r#"{{"itemCount":"{long}"}}"#);
+    let report = parse_summary(KEY, wrong.as_bytes(), ARN)
+        .unwrap_err()
+        .report();
+    assert!(
+        report.contains("🙂…") && report.chars().count() < 500,
+        "{report}"
+    );
+    let report = refused(files(&wrong, 8));
+    assert!(
+        report.contains("🙂…") && report.chars().count() < 500,
+        "{report}"
+    );
+}
+
+#[test]
+fn a_key_that_s3_cannot_have_is_refused() {
+    let most = MAX_KEY_BYTES - data("").len();
+    assert_eq!(
+        files(&line(&data(&"k".repeat(most)), 8), 8)
+            .unwrap()
+            .list
+            .len(),
+        1
+    );
+    let report = refused(files(&line(&data(&"k".repeat(most + 1)), 8), 8));
+    assert!(report.contains("no key of S3"), "{report}");
+}
+
 #[test]
 fn the_folder_is_that_of_the_export() {
     assert_eq!(
