@@ -1,5 +1,6 @@
 //! Starts, ends, crashes.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use mirror::error::ErrorKind;
 use mirror::sink::{RowOrder, Sink};
 use mirror::warehouse::Warehouse;
-use sink_clickhouse::engine::{EngineHandle, EngineState};
+use sink_clickhouse::engine::{EngineExecutable, EngineHandle, EngineOptions, EngineState};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::support::{
@@ -190,6 +191,83 @@ async fn a_start_that_fails_says_why() {
         error.contains("missing") && error.contains("No such file"),
         "{error}"
     );
+}
+
+/// The engine behind a shell that writes down the process id of every start and does `then` before it.
+fn watched(folder: &Path, then: &str) -> (EngineOptions, PathBuf) {
+    let (script, pids) = (folder.join("start.sh"), folder.join("pids"));
+    let mut options = options(folder);
+    let text = format!(
+        "echo $$ >> {}\n{then}\nexec {} \"$@\"\n",
+        pids.display(),
+        options.executable.program.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    options.executable = EngineExecutable {
+        program: "/bin/sh".into(),
+        arguments: vec![script.into()],
+    };
+    (options, pids)
+}
+
+fn started(pids: &Path) -> Vec<u32> {
+    let text = std::fs::read_to_string(pids).unwrap_or_default();
+    text.lines().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_killed_while_it_starts_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (options, pids) = watched(folder.path(), "");
+    let starting = tokio::spawn(EngineHandle::start(options));
+    // Too late for one is right, too: then it runs and is started again by the supervisor.
+    for killed in 0..2 {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while started(&pids).len() <= killed && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        kill(started(&pids)[killed]);
+    }
+    let (client, handle) = starting
+        .await
+        .unwrap()
+        .unwrap_or_else(|error| panic!("{}", error.report()));
+    eventually("the third engine answers", async || {
+        started(&pids).len() == 3 && client.ping().await.is_ok()
+    })
+    .await;
+    assert_eq!(handle.pid(), started(&pids).last().copied());
+    handle.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_is_killed_whenever_it_starts_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (options, pids) = watched(folder.path(), "kill -KILL $$");
+    let error = EngineHandle::start(options).await.unwrap_err().report();
+    assert!(
+        error.contains("signal: 9") && error.contains("5 times in a row"),
+        "{error}"
+    );
+    assert_eq!(started(&pids).len(), 5);
+}
+
+#[tokio::test]
+async fn an_engine_that_cannot_start_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("libchdb.so");
+    std::fs::write(&library, "not a library").unwrap();
+    let (mut wrong, pids) = watched(folder.path(), "");
+    wrong.library = Some(library);
+    let error = EngineHandle::start(wrong).await.unwrap_err().report();
+    assert!(error.contains("cannot load the engine"), "{error}");
+    assert_eq!(started(&pids).len(), 1);
+
+    let folder = tempfile::tempdir().unwrap();
+    let (wrong, pids) = watched(folder.path(), "echo '<clickhouse>' > \"$6\"/engine.xml");
+    let error = EngineHandle::start(wrong).await.unwrap_err().report();
+    assert!(error.contains("it ended (exit status"), "{error}");
+    assert_eq!(started(&pids).len(), 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +54,7 @@ pub(super) struct Child {
 pub(super) enum StartError {
     /// Another process has the data directory.
     InUse,
+    /// `Unavailable` if a signal ended it, which the next one may be spared; else `Permanent`.
     Failed(Error),
 }
 
@@ -83,14 +85,21 @@ impl Child {
         let port = match tokio::time::timeout(READY_TIMEOUT, ready_port(&mut lines)).await {
             Ok(Some(port)) => port,
             Ok(None) => {
-                let status = stop(&mut process, Some(stdin)).await;
+                let end = stop(&mut process, Some(stdin)).await;
                 let tail = stderr.rest().await;
                 if tail.contains("Cannot lock file") {
                     return Err(StartError::InUse);
                 }
-                return Err(failed(format!(
-                    "start the engine: it ended ({status}) and said: {tail}"
-                )));
+                let status = end.text();
+                let context = format!("start the engine: it ended ({status}) and said: {tail}");
+                // Somebody else ended it: the kernel for want of memory, or a person.
+                if end.by_signal_of_others() {
+                    return Err(StartError::Failed(Error::new(
+                        ErrorKind::Unavailable,
+                        context,
+                    )));
+                }
+                return Err(failed(context));
             }
             Err(_) => {
                 let _ = process.start_kill();
@@ -134,19 +143,41 @@ impl Child {
     }
 }
 
-async fn stop(process: &mut tokio::process::Child, stdin: Option<ChildStdin>) -> String {
+/// How a process ended.
+struct End {
+    status: std::io::Result<ExitStatus>,
+    /// It took too long, so that we killed it.
+    killed: bool,
+}
+
+impl End {
+    fn text(&self) -> String {
+        match &self.status {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn by_signal_of_others(&self) -> bool {
+        !self.killed && matches!(&self.status, Ok(status) if status.signal().is_some())
+    }
+}
+
+async fn stop(process: &mut tokio::process::Child, stdin: Option<ChildStdin>) -> End {
     drop(stdin);
-    let status = match tokio::time::timeout(STOP_TIMEOUT, process.wait()).await {
-        Ok(status) => status,
+    match tokio::time::timeout(STOP_TIMEOUT, process.wait()).await {
+        Ok(status) => End {
+            status,
+            killed: false,
+        },
         Err(_) => {
             let _ = process.start_kill();
-            process.wait().await
+            End {
+                status: process.wait().await,
+                killed: true,
+            }
         }
-    };
-    status.map_or_else(
-        |error| error.to_string(),
-        |status: ExitStatus| status.to_string(),
-    )
+    }
 }
 
 fn failed(context: impl Into<String>) -> StartError {

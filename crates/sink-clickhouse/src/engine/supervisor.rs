@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mirror::error::Result;
+use mirror::error::{ErrorKind, Result};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -17,6 +17,8 @@ use crate::endpoint::{Address, Endpoint};
 
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(10);
+/// Engines that are killed while they start, before the first one runs, until that is an error: 1.5 s of pauses.
+const START_TRIES: u32 = 5;
 /// An engine that ran this long has proven that it can; its end counts as the first one.
 const PROVEN: Duration = Duration::from_secs(60);
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -59,10 +61,10 @@ impl EngineHandle {
     /// Starts the engine and waits until it can be called: 0.1-0.9 s.
     ///
     /// Fails when the library is missing, when another process has the data directory, and when the
-    /// engine does not come up; the error quotes what it said.
+    /// engine does not come up; the error quotes what it said. One that is killed meanwhile is started again, a few times.
     pub async fn start(options: EngineOptions) -> Result<(Arc<ClickHouse>, Self)> {
         let mut launcher = Launcher::new(options)?;
-        let (child, address) = launcher.launch().await?;
+        let (child, address) = first_launch(&mut launcher).await?;
         let endpoint = Arc::new(Endpoint::new(Arc::clone(&address)));
         let (growth, wanted) = mpsc::channel(16);
         let (stop, stopping) = watch::channel(false);
@@ -116,6 +118,29 @@ impl EngineHandle {
         let _ = self.stop.send(true);
         // The supervisor does not panic; if it did, the engine would end with its pipe.
         let _ = self.task.await;
+    }
+}
+
+/// Starts the engine until it is not killed while it starts; everything else that goes wrong stays so.
+async fn first_launch(launcher: &mut Launcher) -> Result<(Child, Arc<Address>)> {
+    let mut back_off = FIRST_BACK_OFF;
+    let mut tries = 1;
+    loop {
+        let mut error = match launcher.launch().await {
+            Ok(next) => return Ok(next),
+            Err(error) => error,
+        };
+        if error.kind != ErrorKind::Unavailable {
+            return Err(error);
+        }
+        if tries == START_TRIES {
+            error.context.push_str(&format!(", {tries} times in a row"));
+            return Err(error);
+        }
+        tracing::warn!(error = %error.report(), tries, "the engine was killed while it started, trying again");
+        tokio::time::sleep(back_off).await;
+        back_off *= 2;
+        tries += 1;
     }
 }
 
