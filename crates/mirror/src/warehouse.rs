@@ -156,6 +156,17 @@ pub trait Verifier: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Difference>>;
 
+    /// Puts the rows that `expected_table` has of the keys that [`compare`](Self::compare), asked `both_ways` with the
+    /// same `limit`, calls missing or different into the table of `plan`, as rows of version `version_ms`.
+    async fn adopt(
+        &self,
+        plan: &MirrorPlan,
+        expected_table: &str,
+        unchanged_since_ms: i64,
+        limit: usize,
+        version_ms: i64,
+    ) -> Result<()>;
+
     /// Looks up every key that the table `candidates` has, tombstones too, in the table of `plan`, all at one moment.
     /// `candidates` has the columns of `plan` and is small: some ten thousand keys.
     async fn look_up(&self, plan: &MirrorPlan, candidates: &str) -> Result<Vec<KeyState>>;

@@ -109,14 +109,73 @@ async fn an_export_finds_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn without_the_right_to_read_items_an_export_still_finds_it_and_a_sample_says_what_to_do() {
+async fn without_the_right_to_read_items_an_export_finds_and_repairs_it() {
     let server = damaged().await;
     server.account().lock().unwrap().no_item_reads = true;
-    let job = verify(&server, "mode=full&repair=true").await;
+    let job = verify(&server, "mode=full").await;
     assert_eq!(keys(&job), WRONG);
     assert_eq!(job["result"]["repaired"], 0);
     let notes = job["result"]["notes"].to_string();
     assert!(notes.contains("dynamodb:BatchGetItem"), "{notes}");
+
+    let before = alive(&server, "a", "2").unwrap();
+    let job = verify(&server, "mode=full&repair=true").await;
+    assert_eq!(keys(&job), WRONG);
+    assert_eq!(job["result"]["repaired"], 4, "{job:#}");
+    assert_eq!(job["result"]["remaining"], 0, "{job:#}");
+    let (version_ms, row) = alive(&server, "a", "2").unwrap();
+    assert!(row.record.contains("the truth"), "{row:?}");
+    let export_ms = server.account().lock().unwrap().taken.last().unwrap().0;
+    assert_eq!(version_ms, export_ms - 5 * 60_000 + 1);
+    assert!(version_ms > before.0, "it wins over the wrong row");
+    assert_eq!(alive(&server, "c", "1"), None);
+    for (pk, sk) in [("b", "1"), ("d", "1")] {
+        assert_eq!(alive(&server, pk, sk).unwrap().0, version_ms);
+    }
+    let job = verify(&server, "mode=full").await;
+    assert_eq!(job["result"]["differences"], 0, "{job:#}");
+}
+
+#[tokio::test]
+async fn a_repair_by_export_loses_to_a_newer_row() {
+    let server = damaged().await;
+    server.account().lock().unwrap().no_item_reads = true;
+    // A change that comes between the comparison and the repair: it has a version of now.
+    server.host.warehouse.world().before_adopt = Some(Box::new(|live| {
+        let versions = live.get_mut(&["a".to_owned(), "2".to_owned()][..]).unwrap();
+        let row = Row {
+            deleted: false,
+            record: "newer".to_owned(),
+        };
+        versions.insert(i64::MAX / 2, row);
+    }));
+    let job = verify(&server, "mode=full&repair=true").await;
+    assert_eq!(job["result"]["remaining"], 0, "{job:#}");
+    let (_, row) = alive(&server, "a", "2").unwrap();
+    assert_eq!(row.record, "newer");
+}
+
+#[tokio::test]
+async fn a_repair_by_export_buries_nothing_that_an_unreadable_item_may_be() {
+    let server = damaged().await;
+    {
+        let mut account = server.account().lock().unwrap();
+        account.no_item_reads = true;
+        account.put_unreadable("c", "1");
+    }
+    let job = verify(&server, "mode=full&repair=true").await;
+    assert_eq!(keys(&job), WRONG);
+    assert_eq!(job["result"]["repaired"], 3, "{job:#}");
+    assert_eq!(job["result"]["unreadable"], 1, "{job:#}");
+    assert!(alive(&server, "c", "1").is_some());
+    let notes = job["result"]["notes"].to_string();
+    assert!(notes.contains("quarantine"), "{notes}");
+}
+
+#[tokio::test]
+async fn without_the_right_to_read_items_a_sample_says_what_to_do() {
+    let server = damaged().await;
+    server.account().lock().unwrap().no_item_reads = true;
     let job = verify(&server, "mode=sample").await;
     assert_eq!(job["status"], "error", "{job:#}");
     let error = job["error"].as_str().unwrap();

@@ -98,18 +98,32 @@ impl ClickHouse {
             names.join(", "),
             values.join(", "),
         );
-        let (address, owner) = self.owner(&plan.database, &context).await?;
+        self.insert_select(plan, insert, &[], &context).await?;
+        Ok(count)
+    }
+
+    /// Inserts rows that a query of ours makes of a whole table.
+    pub(crate) async fn insert_select(
+        &self,
+        plan: &MirrorPlan,
+        insert: String,
+        parameters: &[(&str, &str)],
+        context: &str,
+    ) -> Result<()> {
+        let (address, owner) = self.owner(&plan.database, context).await?;
+        let mut all = vec![
+            ("wait_end_of_query", "1"),
+            ("optimize_on_insert", "0"),
+            ("max_partitions_per_insert_block", "0"),
+            // Few parts, and memory that does not grow with the table.
+            ("max_threads", "2"),
+            ("max_insert_threads", "1"),
+            ("min_insert_block_size_rows", "1048449"),
+            ("min_insert_block_size_bytes", "67108864"),
+        ];
+        all.extend_from_slice(parameters);
         let call = Call {
-            parameters: &[
-                ("wait_end_of_query", "1"),
-                ("optimize_on_insert", "0"),
-                ("max_partitions_per_insert_block", "0"),
-                // Few parts, and memory that does not grow with the table.
-                ("max_threads", "2"),
-                ("max_insert_threads", "1"),
-                ("min_insert_block_size_rows", "1048449"),
-                ("min_insert_block_size_bytes", "67108864"),
-            ],
+            parameters: &all,
             body: insert.into(),
             timeout: SCAN_TIMEOUT,
             max_answer_bytes: 1 << 20,
@@ -117,7 +131,7 @@ impl ClickHouse {
         send(&address, &owner, call)
             .await
             .map_err(|error| error.of_insert(context))?;
-        Ok(count)
+        Ok(())
     }
 
     /// The rows of a query of ours that reads a whole table.
@@ -189,7 +203,7 @@ fn buried_value(
 }
 
 /// A version as a value of its column; ClickHouse converts it to the column's exact type.
-fn version_value(column: &PlanColumn, version_ms: i64) -> String {
+pub(crate) fn version_value(column: &PlanColumn, version_ms: i64) -> String {
     match column.column_type.scalar {
         ScalarType::DateTime => format!("toDateTime({}, 'UTC')", version_ms / 1000),
         ScalarType::DateTime64 { precision } => format!(

@@ -11,7 +11,11 @@ use serde::Deserialize;
 use crate::client::{Call, ClickHouse, send};
 use crate::row_binary::RowBinary;
 use crate::sql;
-use crate::tombstones::{SCAN_TIMEOUT, version_ms};
+use crate::tombstones::{SCAN_TIMEOUT, version_ms, version_value};
+
+mod comparison;
+
+use comparison::Comparison;
 
 /// Groups go to the disk when they need more memory than this.
 const GROUPS_IN_MEMORY: &str = "200000000";
@@ -24,7 +28,6 @@ const MAX_KEYS_BYTES: u64 = 8 << 10;
 /// Where a row of the comparison comes from: bits, because a group collects them.
 const EXPECTED: u8 = 1;
 const ALIVE: u8 = 2;
-const RECENT: u8 = 4;
 /// Of a lookup: any row of the mirror, and a key that is asked about.
 const ANY: u8 = 4;
 const ASKED: u8 = 8;
@@ -50,14 +53,8 @@ impl Verifier for ClickHouse {
             plan.database, plan.table
         );
         let keys = key_columns(plan, &context)?;
-        let query = comparison(
-            plan,
-            &keys,
-            expected_table,
-            unchanged_since_ms,
-            both_ways,
-            limit,
-        );
+        let compared = Comparison::new(plan, &keys, expected_table, unchanged_since_ms, both_ways);
+        let query = compared.differences(limit);
         let parameters = [
             ("max_threads", "2"),
             ("max_block_size", ROWS_PER_BLOCK),
@@ -81,6 +78,53 @@ impl Verifier for ClickHouse {
             });
         }
         Ok(differences)
+    }
+
+    async fn adopt(
+        &self,
+        plan: &MirrorPlan,
+        expected_table: &str,
+        unchanged_since_ms: i64,
+        limit: usize,
+        version_ms: i64,
+    ) -> Result<()> {
+        let context = format!(
+            "put rows of {expected_table} into {}.{}",
+            plan.database, plan.table
+        );
+        let keys = key_columns(plan, &context)?;
+        let which = Comparison::new(plan, &keys, expected_table, unchanged_since_ms, true);
+        let (names, values): (Vec<_>, Vec<_>) = plan
+            .columns
+            .iter()
+            .map(|column| {
+                let name = sql::identifier(&column.name);
+                let value = match column.path {
+                    RecordPath::Version => version_value(column, version_ms),
+                    _ => name.clone(),
+                };
+                (name, value)
+            })
+            .unzip();
+        let columns: Vec<_> = keys
+            .iter()
+            .map(|(_, column)| sql::identifier(&column.name))
+            .collect();
+        let insert = format!(
+            "INSERT INTO {} ({}) SELECT {} FROM {} FINAL WHERE ({}) IN ({})",
+            sql::table(&plan.database, &plan.table),
+            names.join(", "),
+            values.join(", "),
+            sql::table(&plan.database, expected_table),
+            columns.join(", "),
+            which.keys(limit),
+        );
+        let parameters = [
+            ("max_block_size", ROWS_PER_BLOCK),
+            ("max_bytes_before_external_group_by", GROUPS_IN_MEMORY),
+        ];
+        self.insert_select(plan, insert, &parameters, &context)
+            .await
     }
 
     async fn look_up(&self, plan: &MirrorPlan, candidates: &str) -> Result<Vec<KeyState>> {
@@ -210,71 +254,6 @@ fn key_columns<'a>(plan: &'a MirrorPlan, context: &str) -> Result<Vec<KeyColumn<
 
 fn read_keys(values: &mut RowBinary<'_>, count: usize) -> Result<Vec<String>> {
     (0..count).map(|_| values.text()).collect()
-}
-
-/// Brings the rows of both tables, and the keys that changed lately, together by key. A group is a few numbers beside
-/// its key, and goes to the disk when there are too many: a join would hold one table in memory. All three reads must
-/// see the same moment, as they do by default (`enable_shared_storage_snapshot_in_query`); in older servers a deletion
-/// just now may look like a missing row.
-fn comparison(
-    plan: &MirrorPlan,
-    keys: &[KeyColumn<'_>],
-    expected_table: &str,
-    unchanged_since_ms: i64,
-    both_ways: bool,
-    limit: usize,
-) -> String {
-    let live = sql::table(&plan.database, &plan.table);
-    let expected = sql::table(&plan.database, expected_table);
-    let free = free_prefix(plan);
-    let alias = |name: &str| sql::identifier(&format!("{free}{name}"));
-    let (side, version, print) = (alias("side"), alias("version"), alias("print"));
-    let (found, prints, live_version) = (alias("found"), alias("prints"), alias("live"));
-    let key = |at: usize| alias(&format!("key{at}"));
-    let names = (0..keys.len()).map(key).collect::<Vec<_>>().join(", ");
-    let named = keys
-        .iter()
-        .enumerate()
-        .map(|(at, (_, column))| format!("{} AS {}", sql::identifier(&column.name), key(at)))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let rows_of = |bit: u8, row_version: &str, row_print: &str, from: &str| {
-        format!(
-            "SELECT {named}, toUInt8({bit}) AS {side}, {row_version} AS {version}, {row_print} AS {print} FROM {from}"
-        )
-    };
-    let (row_version, row_print) = (version_ms(plan), fingerprint(plan));
-    let rows = [
-        rows_of(
-            EXPECTED,
-            "toInt64(0)",
-            &row_print,
-            &format!("{expected} FINAL"),
-        ),
-        rows_of(ALIVE, &row_version, &row_print, &format!("{live} FINAL")),
-        // Tombstones, which FINAL hides.
-        rows_of(
-            RECENT,
-            "toInt64(0)",
-            "toUInt64(0)",
-            &format!("{live} WHERE {row_version} > {unchanged_since_ms}"),
-        ),
-    ]
-    .join(" UNION ALL ");
-    // Equal prints cancel out. A living row that is too young has a recent row in its group.
-    let mut differs = format!(
-        "{found} = {EXPECTED} OR ({found} = {} AND {prints} != 0)",
-        EXPECTED | ALIVE
-    );
-    if both_ways {
-        differs.push_str(&format!(" OR {found} = {ALIVE}"));
-    }
-    format!(
-        "SELECT {found}, {live_version}, {} FROM (SELECT {names}, groupBitOr({side}) AS {found}, groupBitXor({print}) AS {prints}, \
-         maxIf({version}, {side} = {ALIVE}) AS {live_version} FROM ({rows}) GROUP BY {names} HAVING {differs}) \
-         ORDER BY {names} LIMIT {limit}",
-        key_texts(keys, key)
-    )
 }
 
 /// What both tables have of the keys in `candidates`.

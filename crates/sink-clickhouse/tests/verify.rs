@@ -179,6 +179,32 @@ async fn every_difference_is_found_and_what_changed_lately_is_none() {
     assert_eq!(compare(true, 3).await, all[..3]);
     all.retain(|difference| difference.kind != Extra);
     assert_eq!(compare(false, 100).await, all);
+
+    // The first two that differ, in the same order; then all. What changed lately stays as it is.
+    for (limit, left) in [(2, 7), (100, 0)] {
+        client
+            .adopt(&live, "orders__verify", SINCE, limit, SINCE + 1)
+            .await
+            .unwrap_or_else(|error| panic!("{}", error.report()));
+        assert_eq!(
+            compare(true, 100).await.len(),
+            left + 1 - usize::from(left > 0)
+        );
+    }
+    let left = client
+        .compare(&live, "orders__verify", SINCE + 1, true, 100)
+        .await
+        .unwrap_or_else(|error| panic!("{}", error.report()));
+    assert_eq!(
+        left,
+        [
+            difference(Different, "different, new", Some(SINCE + 1)),
+            difference(Different, "different, was the same", Some(SINCE + 1)),
+            difference(Extra, "extra", Some(SINCE)),
+            difference(Extra, "extra, new", Some(SINCE + 1)),
+            difference(Missing, "missing, new tombstone", None),
+        ]
+    );
     engine.stop().await;
 }
 

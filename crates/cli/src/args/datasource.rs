@@ -76,7 +76,7 @@ const VERIFY_EXAMPLES: &str = "Examples:
 
 Writes may go on: a key is called wrong only if no change explains it.
 The role needs dynamodb:BatchGetItem, and dynamodb:Scan for a sample; without them --full still
-finds what is wrong and repairs nothing.
+finds what is wrong, and repairs it by what the export says.
 Exits with 1 when differences remain.";
 
 /// `tb datasource verify`.

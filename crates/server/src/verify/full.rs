@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::keys;
+use super::repair::Taken;
 use super::run::{Check, Found, MAX_CANDIDATES, Outcome, failed};
 use crate::secrets::hex;
 use crate::worker::file_loader::{Block, Conversion, Lines};
@@ -43,7 +44,7 @@ impl Check<'_> {
             .map_or(manifest.export_time_ms, |at_ms| {
                 at_ms.min(manifest.export_time_ms)
             });
-        self.load(&manifest, export_time_ms).await?;
+        let unreadable = self.load(&manifest, export_time_ms).await?;
         outcome.checked = manifest.item_count;
         self.of
             .job
@@ -77,18 +78,36 @@ impl Check<'_> {
             Ok(_) => Ok(Some(differences.into_iter().map(|one| one.keys).collect())),
             Err(error) if error.kind == ErrorKind::AccessDenied => {
                 outcome.notes.push(format!(
-                    "the role may not read single items, so nothing is confirmed by a second look{}; add dynamodb:BatchGetItem to its access policy, or use tb datasource resync",
-                    if self.of.job.repair { " and nothing was repaired" } else { "" }
+                    "the role may not read single items, so nothing is confirmed by a second look{}; to have both, add dynamodb:BatchGetItem to its access policy",
+                    if self.of.job.repair { ", and repaired rows say what the export says" } else { "" }
                 ));
-                let found = |one: Difference| Found {
-                    kind: one.kind,
-                    key: keys::named(self.plan(), &one.keys),
-                    repaired: false,
+                outcome.unreadable = unreadable;
+                let taken = Taken {
+                    export_time_ms,
+                    unreadable,
                 };
-                outcome.found = differences.into_iter().map(found).collect();
+                outcome.found = match self.of.job.repair {
+                    true => {
+                        self.repair_by_export(taken, differences, &mut outcome.notes)
+                            .await?
+                    }
+                    false => {
+                        let found = |one: &Difference| self.unconfirmed(one, false);
+                        differences.iter().map(found).collect()
+                    }
+                };
                 Ok(None)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// A key that differs from the export, and no more is known.
+    pub(super) fn unconfirmed(&self, one: &Difference, repaired: bool) -> Found {
+        Found {
+            kind: one.kind,
+            key: keys::named(self.plan(), &one.keys),
+            repaired,
         }
     }
 
@@ -124,8 +143,8 @@ impl Check<'_> {
         }
     }
 
-    /// Loads the export into the table beside the mirror's.
-    async fn load(&self, manifest: &ExportManifest, export_time_ms: i64) -> Result<()> {
+    /// Loads the export into the table beside the mirror's; returns how many items the table cannot hold.
+    async fn load(&self, manifest: &ExportManifest, export_time_ms: i64) -> Result<u64> {
         self.empty_table("export").await?;
         let text = format!("loading the export, {} items", manifest.item_count);
         self.of.job.phase(text, manifest.item_count);
@@ -138,14 +157,14 @@ impl Check<'_> {
             .iter()
             .map(|file| self.load_file(file, lines))
             .collect();
-        stream::iter(files)
+        let unreadable: Vec<u64> = stream::iter(files)
             .buffer_unordered(FILES_AT_A_TIME)
-            .try_collect::<Vec<()>>()
+            .try_collect()
             .await?;
-        Ok(())
+        Ok(unreadable.into_iter().sum())
     }
 
-    async fn load_file(&self, file: &ExportFile, lines: Lines) -> Result<()> {
+    async fn load_file(&self, file: &ExportFile, lines: Lines) -> Result<u64> {
         let mut pause_ms = RETRY_MS;
         let mut tries_left = TRIES;
         loop {
@@ -159,21 +178,23 @@ impl Check<'_> {
                     pause_ms *= 2;
                 }
                 Err(error) => return Err(error),
-                Ok(()) => {
+                Ok(unreadable) => {
                     self.of.job.advance(file.item_count);
-                    return Ok(());
+                    return Ok(unreadable);
                 }
             }
         }
     }
 
     /// Rows that come twice are one row under FINAL.
-    async fn try_file(&self, file: &ExportFile, lines: Lines) -> Result<()> {
+    async fn try_file(&self, file: &ExportFile, lines: Lines) -> Result<u64> {
         let reader = self.source.open_file(file).await?;
         let (blocks, mut ready) = mpsc::channel::<Block>(1);
         let conversion = Conversion::new(&Arc::clone(&self.beside), &file.key, lines);
         let converting = tokio::task::spawn_blocking(move || conversion.run(reader, &blocks));
+        let mut unreadable = 0;
         while let Some(block) = ready.recv().await {
+            unreadable += block.quarantined.len() as u64;
             // What the table cannot hold is not in the mirror's either.
             let plan = &self.beside.plan;
             self.of
@@ -188,6 +209,6 @@ impl Check<'_> {
             let text = format!("load {}: it has not as many lines as promised", file.key);
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
-        Ok(())
+        Ok(unreadable)
     }
 }

@@ -29,13 +29,19 @@ pub(crate) struct Account {
     /// GetRecords is never answered.
     pub(crate) silent: bool,
     /// Items of each export as it was asked for, and its time.
-    taken: Vec<(i64, Vec<String>)>,
+    pub(crate) taken: Vec<(i64, Vec<String>)>,
 }
 
 impl Account {
     /// Writes an item whose attribute `note` says `note`, unseen by any stream.
     pub(crate) fn put(&mut self, pk: &str, sk: &str, note: &str) {
         let item = item(pk, sk, note);
+        self.items.insert((pk.to_owned(), sk.to_owned()), item);
+    }
+
+    /// Writes an item that no table can hold: it lacks a key.
+    pub(crate) fn put_unreadable(&mut self, pk: &str, sk: &str) {
+        let item = format!(r#"{{"pk":{{"S":"{pk}"}}}}"#);
         self.items.insert((pk.to_owned(), sk.to_owned()), item);
     }
 }

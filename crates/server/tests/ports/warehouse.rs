@@ -43,6 +43,8 @@ pub(crate) struct World {
     /// The operation that is never answered, and whether it was reached.
     pub(crate) hangs: Option<&'static str>,
     pub(crate) hung: bool,
+    /// What happens to the mirror's rows just before some are adopted, once.
+    pub(crate) before_adopt: Option<Box<dyn FnOnce(&mut Rows) + Send>>,
 }
 
 #[derive(Default)]
@@ -344,6 +346,35 @@ impl Verifier for MemoryWarehouse {
             })
         });
         Ok(differences.take(limit).collect())
+    }
+
+    async fn adopt(
+        &self,
+        plan: &MirrorPlan,
+        expected_table: &str,
+        unchanged_since_ms: i64,
+        limit: usize,
+        version_ms: i64,
+    ) -> Result<()> {
+        let differences = self
+            .compare(plan, expected_table, unchanged_since_ms, true, limit)
+            .await?;
+        let mut world = self.enter("adopt", &full_name(plan))?;
+        let name = format!("{}.{expected_table}", plan.database);
+        let expected = world.contents.get(&name).cloned().unwrap_or_default();
+        let before = world.before_adopt.take();
+        let live = world.contents.entry(full_name(plan)).or_default();
+        if let Some(before) = before {
+            before(live);
+        }
+        for keys in differences.into_iter().map(|one| one.keys) {
+            if let Some((_, row)) = alive(&expected, &keys) {
+                live.entry(keys)
+                    .or_default()
+                    .insert(version_ms, row.clone());
+            }
+        }
+        Ok(())
     }
 
     async fn sample_keys(&self, plan: &MirrorPlan, count: usize) -> Result<Vec<LiveKey>> {
