@@ -1,8 +1,9 @@
 # Every command that people and CI run. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help engine ministack build release test sim mutants chaos lint fmt demo demo-build fuzz fuzz-build fuzz-corpus clean
+.PHONY: help engine ministack build release test sim mutants chaos lint fmt demo demo-build verify-big fuzz fuzz-build fuzz-corpus clean
 
 ITEMS ?= 10000
+ROWS ?= 1000000
 SECONDS ?= 20
 SEED ?= 1
 SEEDS ?= 2000
@@ -64,6 +65,9 @@ fmt: ## format the code
 
 demo: engine demo-build ## a table appears in ClickHouse and is followed (ITEMS=n, SECONDS=n, SEED=n, KEEP=1, PROFILE=release)
 	@python3 demo/demo.py --bin target/$(PROFILE) --items $(ITEMS) --seconds $(SECONDS) --seed $(SEED) $(if $(KEEP),--keep)
+
+verify-big: engine release ## one wrong row among ROWS=n is found and mended while writes go on (SEED=n)
+	@python3 demo/verify_big.py --bin target/release --rows $(ROWS) --seed $(SEED)
 
 # What cargo-fuzz passes too, less the sanitizer that only nightly has.
 FUZZ_FLAGS = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -268,6 +268,9 @@ class Writer:
         except (AwsError, OSError) as error:
             self.error = error
 
+    def pick(self):
+        return self.rnd.randrange(self.next)
+
     def change(self):
         self.changes += 1
         dice = self.rnd.random()
@@ -275,7 +278,7 @@ class Writer:
             self.aws.dynamodb("PutItem", TableName=TABLE, Item=order(self.next, self.seed))
             self.next += 1
             return
-        number = self.rnd.randrange(self.next)
+        number = self.pick()
         if dice < 0.5:
             self.aws.dynamodb("DeleteItem", TableName=TABLE, Key=key(number))
             self.deleted.add(number)
