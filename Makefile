@@ -1,6 +1,6 @@
 # Every command that people and CI run. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help engine ministack build release test sim mutants chaos lint fmt demo demo-build verify-big fuzz fuzz-build fuzz-corpus clean
+.PHONY: help engine ministack build release test sim sim-week mutants chaos lint fmt demo demo-build verify-big fuzz fuzz-build fuzz-corpus clean
 
 ITEMS ?= 10000
 ROWS ?= 1000000
@@ -8,6 +8,8 @@ SECONDS ?= 20
 SEED ?= 1
 SEEDS ?= 2000
 FROM ?= 1
+WEEK_SEEDS ?= 3
+WEEK_HOURS ?= 168
 ONLY ?=
 KILLS ?= 50
 PROFILE ?= demo
@@ -45,6 +47,10 @@ test: engine ministack ## run every test (MINISTACK=off: without the one that ne
 sim: ## simulate SEEDS=n lives of a mirror from FROM=n on; SEED=n tells the story of one
 	@cargo run --quiet --profile sim --locked -p testkit --example sim -- --from $(FROM) --seeds $(SEEDS) \
 		$(if $(filter file,$(origin SEED)),,--seed $(SEED))
+
+sim-week: ## simulate a week of a mirror from SEED=n on, and its lag, headroom and calls (WEEK_SEEDS=n, WEEK_HOURS=n)
+	@cargo run --quiet --profile sim --locked -p testkit --example sim -- --from $(SEED) --seeds $(WEEK_SEEDS) \
+		--week-hours $(WEEK_HOURS)
 
 mutants: ## break the code on purpose and see that the simulation notices (SEEDS=n each, ONLY=name,name)
 	@python3 -u mutants/run.py $(if $(filter file,$(origin SEEDS)),,--seeds $(SEEDS)) --only '$(ONLY)'

@@ -10,11 +10,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use testkit::run_seeds::{self, Plan, Ran};
-use testkit::scenario::{Act, MINUTE, Scenario};
+use testkit::scenario::{Act, MINUTE, SECOND, Scenario};
+use testkit::week;
 use tokio::runtime::{Builder, Runtime};
 
 const USAGE: &str = "sim [--from n] [--seeds n] [--seed n] [--until-divergence] [--except n,n] \
-     [--threads n] [--longest-s n]";
+     [--threads n] [--longest-s n] [--week-hours n [--every-s n]]";
 
 /// One thread, and time that passes only when nobody has anything to do.
 fn paused() -> Runtime {
@@ -29,11 +30,15 @@ struct Asked {
     plan: Plan,
     /// One seed, and its story.
     story: bool,
+    /// Long lives of so many hours instead.
+    week_hours: Option<u64>,
+    /// Seconds between two looks at one.
+    every_s: u64,
 }
 
 fn asked(args: impl Iterator<Item = String>) -> Option<Asked> {
     let mut plan = Plan::new(1, 2000);
-    let mut story = false;
+    let (mut story, mut week_hours, mut every_s) = (false, None, 30);
     let mut args = args;
     while let Some(name) = args.next() {
         if name == "--until-divergence" {
@@ -55,18 +60,29 @@ fn asked(args: impl Iterator<Item = String>) -> Option<Asked> {
                 story = true;
             }
             "--threads" => plan.threads = usize::try_from(number).ok()?,
+            "--week-hours" => week_hours = Some(number).filter(|hours| *hours > 0),
+            "--every-s" => every_s = number.max(1),
             "--longest-s" => plan.longest = Duration::from_secs(number),
             _ => return None,
         }
     }
-    Some(Asked { plan, story })
+    Some(Asked {
+        plan,
+        story,
+        week_hours,
+        every_s,
+    })
 }
 
 fn main() -> ExitCode {
-    let Some(Asked { plan, story }) = asked(std::env::args().skip(1)) else {
+    let Some(asked) = asked(std::env::args().skip(1)) else {
         eprintln!("usage: {USAGE}");
         return ExitCode::from(2);
     };
+    if let Some(hours) = asked.week_hours {
+        return weeks(&asked, hours);
+    }
+    let Asked { plan, story, .. } = asked;
     if story {
         foretell(&Scenario::from_seed(plan.first));
     }
@@ -102,6 +118,38 @@ fn main() -> ExitCode {
         summary.seeds,
         summary.divergences.len(),
         summary.took.as_secs()
+    );
+    match summary.divergences.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// `make sim-week`: long lives, as people see them.
+fn weeks(asked: &Asked, hours: u64) -> ExitCode {
+    let plan = week::Plan {
+        first: asked.plan.first,
+        seeds: asked.plan.count,
+        hours: hours as i64,
+        every_ms: asked.every_s as i64 * SECOND,
+        threads: asked.plan.threads,
+    };
+    let mut summary = week::run(&plan, paused, |seed, lived| match lived {
+        Ok(figures) => println!("seed {seed}\n  {}", figures.lines().join("\n  ")),
+        Err(report) => println!("seed {seed} diverges: {report}\n"),
+    });
+    println!("all seeds\n  {}", summary.all.lines().join("\n  "));
+    let took_s = summary.took.as_secs_f64();
+    println!(
+        "{:.0} hours of virtual time a second",
+        summary.all.virtual_ms as f64 / 3_600_000.0 / took_s
+    );
+    println!(
+        "sim-week: {} seeds, {hours} h each, lag {}, headroom min {} h, {} divergences, {took_s:.0} s",
+        plan.seeds,
+        summary.all.ages.line(),
+        summary.all.headroom_hours(),
+        summary.divergences.len(),
     );
     match summary.divergences.is_empty() {
         true => ExitCode::SUCCESS,

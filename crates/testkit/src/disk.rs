@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) identity: Option<TableIdentity>,
     pub(crate) parts: BTreeMap<ExportPart, Part>,
     pub(crate) shards: BTreeMap<String, ShardCheckpoint>,
+    /// Every shard that was ever stored as finished.
+    finished: BTreeSet<String>,
     pub(crate) quarantined: u64,
     pub(crate) gap: Option<Gap>,
     pub(crate) healing: Option<Healing>,
@@ -217,6 +219,14 @@ impl Disk {
                 .commit(self.mark(key), shard);
             self.check(outcome);
             self.check(shard_moves(state.shards.get(&shard.shard_id), shard));
+            // It was forgotten while the stream still had it.
+            if shard.finished {
+                state.finished.insert(shard.shard_id.clone());
+            } else if state.finished.contains(&shard.shard_id) {
+                self.journal.broken(format!(
+                    "a shard that was read to its end is read again: {shard:?}"
+                ));
+            }
             state.shards.insert(shard.shard_id.clone(), shard.clone());
         }
         if moved {

@@ -5,6 +5,7 @@ use aws_sim::{Fault, FaultKind, StreamConfig, WorldConfig};
 use mirror::error::ErrorKind;
 use server::worker::WorkerSettings;
 
+use crate::exports::Doctored;
 use crate::process::{Call, Crash, Moment};
 use crate::scenario::{Expected, HOUR, MINUTE, SECOND, Scenario};
 use crate::weather::{Odds, Window};
@@ -123,6 +124,7 @@ impl Draft {
             } else {
                 Vec::new()
             },
+            doctored: self.doctored(failing),
             skew_ms: if self.chance(0.3) {
                 self.between(-20 * SECOND, 20 * SECOND)
             } else {
@@ -356,6 +358,21 @@ impl Draft {
             }
         }
         windows
+    }
+
+    /// Out of a generator of its own: what other seeds' worth of numbers decide stays as it was.
+    fn doctored(&self, failing: bool) -> Doctored {
+        let mut rng = Rng::new(mix(self.seed ^ 0x0d0c_703e));
+        let some = rng.chance(0.25);
+        match failing {
+            _ if !some => Doctored::default(),
+            true => Doctored { cut: 1, odd: 0 },
+            // An export that is given up leaves items in quarantine that no file's end counted.
+            false => Doctored {
+                cut: 0,
+                odd: 1 + rng.below(3) as u32,
+            },
+        }
     }
 
     fn export_faults(&mut self) -> Vec<Fault> {

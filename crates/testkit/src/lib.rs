@@ -25,4 +25,5 @@ pub mod simulation;
 pub mod table_plan;
 pub mod virtual_clock;
 pub mod weather;
+pub mod week;
 pub mod world_source;

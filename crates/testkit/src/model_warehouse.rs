@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mirror::sink::QuarantinedRecord;
+use tokio::sync::Notify;
 
 use crate::journal::Journal;
 use crate::ledger::Ledger;
@@ -31,6 +32,8 @@ pub struct ModelWarehouse {
     tables: Mutex<Tables>,
     ledger: Arc<Mutex<Ledger>>,
     journal: Arc<Journal>,
+    /// Rings when tables were exchanged.
+    bell: Notify,
 }
 
 impl ModelWarehouse {
@@ -44,6 +47,7 @@ impl ModelWarehouse {
             tables: Mutex::new(tables),
             ledger,
             journal,
+            bell: Notify::new(),
         }
     }
 
@@ -74,6 +78,14 @@ impl ModelWarehouse {
     /// How often tables were exchanged.
     pub fn exchanges(&self) -> u32 {
         self.tables().exchanges
+    }
+
+    /// Returns when tables were exchanged since there had been `seen` exchanges.
+    pub async fn when_exchanged(&self, seen: u32) {
+        let heard = self.bell.notified();
+        if self.exchanges() == seen {
+            heard.await;
+        }
     }
 
     /// Lets late inserts land that are due; one into a table that is gone does not matter to anybody.
@@ -205,6 +217,7 @@ impl ModelWarehouse {
         tables.by_name.insert(live.to_owned(), next);
         tables.by_name.insert(shadow.to_owned(), former);
         tables.exchanges += 1;
+        self.bell.notify_waiters();
     }
 
     pub(crate) fn drop_table(&self, name: &str) {

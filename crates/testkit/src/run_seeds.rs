@@ -262,6 +262,9 @@ pub fn faults(scenario: &Scenario) -> Vec<&'static str> {
         };
         had(kind, true);
     }
+    let doctored = &scenario.doctored;
+    had("data file cut between gzip members", doctored.cut > 0);
+    had("items that cannot be converted", doctored.odd > 0);
     let stream = &scenario.config.stream;
     had(
         "shards replaced every few hours",

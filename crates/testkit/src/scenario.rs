@@ -3,6 +3,7 @@
 use aws_sim::{Fault, Poison, WorldConfig};
 use server::worker::WorkerSettings;
 
+use crate::exports::Doctored;
 use crate::process::Crash;
 use crate::weather::{Forced, Odds, Window};
 
@@ -77,6 +78,8 @@ pub struct Scenario {
     pub forced: Vec<Forced>,
     /// Faults of the world itself, for exports.
     pub faults: Vec<Fault>,
+    /// What else is wrong with exports.
+    pub doctored: Doctored,
     /// How far the process's clock is ahead of AWS's.
     pub skew_ms: i64,
     /// Nothing happens and nothing fails from here on.
@@ -131,6 +134,7 @@ impl Scenario {
             windows: Vec::new(),
             forced: Vec::new(),
             faults: Vec::new(),
+            doctored: Doctored::default(),
             skew_ms: 0,
             ends_ms: 12 * MINUTE,
             patience_ms: HOUR,

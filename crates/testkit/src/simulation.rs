@@ -1,6 +1,6 @@
 //! Lives a scenario: a world that goes on, and lives of the process that end when it dies.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::disk::Disk;
+use crate::exports::Doctor;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::memory_store::MemoryStore;
@@ -21,7 +22,7 @@ use crate::model_sink::ModelSink;
 use crate::model_warehouse::ModelWarehouse;
 use crate::oracle::History;
 use crate::port::Port;
-use crate::process::{Crash, Process};
+use crate::process::{Call, Crash, Process};
 use crate::scenario::{MINUTE, SECOND, Scenario, Step};
 use crate::table_plan::{self, BUCKET, TABLE};
 use crate::virtual_clock::VirtualClock;
@@ -55,6 +56,10 @@ pub struct Outcome {
     pub resyncs: u32,
     /// Calls the worker made.
     pub calls: u64,
+    /// ... by their kind.
+    pub calls_by_kind: BTreeMap<Call, u64>,
+    /// Answers of DescribeStream, each with 100 shards at most.
+    pub described: usize,
     pub virtual_ms: i64,
     /// How often each data file was opened.
     pub opened: HashMap<String, u32>,
@@ -129,6 +134,12 @@ struct Simulation<'a> {
     /// Between two looks.
     pause_ms: i64,
     caught_up_ms: Option<i64>,
+    /// The latest watermark that people saw.
+    shown_ms: Option<i64>,
+    /// Exchanges of tables that were looked at.
+    exchanges: u32,
+    /// What the former table's watermark was, until that of the one that took its name is known.
+    former_ms: Option<i64>,
     status: String,
 }
 
@@ -170,7 +181,11 @@ impl<'a> Simulation<'a> {
         let mut simulation = Self {
             scenario,
             spec,
-            cloud: Arc::new(Cloud::new(world, ledger)),
+            cloud: Arc::new(Cloud::new(
+                world,
+                ledger,
+                Doctor::new(scenario.doctored, scenario.composite),
+            )),
             warehouse,
             disk,
             weather: Arc::new(weather),
@@ -186,6 +201,9 @@ impl<'a> Simulation<'a> {
             born_ms: start_ms,
             pause_ms: LOOK_MS,
             caught_up_ms: None,
+            shown_ms: None,
+            exchanges: 0,
+            former_ms: None,
             status: String::new(),
         };
         simulation.advance(start_ms + scenario.starts_ms);
@@ -200,6 +218,7 @@ impl<'a> Simulation<'a> {
     ) -> Ending {
         let clock = VirtualClock::start(self.now_ms, self.scenario.skew_ms);
         self.born_ms = self.now_ms;
+        self.former_ms = None;
         let process = Arc::new(Process::new(crash));
         let supervisor =
             Supervisor::new(self.ports(clock, &process), self.scenario.settings.clone());
@@ -220,7 +239,7 @@ impl<'a> Simulation<'a> {
         let mut start = std::pin::pin!(start);
         let mut started = false;
         let mut asking: Option<JoinHandle<()>> = None;
-        let journal = Arc::clone(&self.journal);
+        let (journal, warehouse) = (Arc::clone(&self.journal), Arc::clone(&self.warehouse));
         let mut look_ms = self.now_ms + self.pause_ms;
         loop {
             let step_ms = self
@@ -234,6 +253,7 @@ impl<'a> Simulation<'a> {
                     return Ending::Died;
                 }
                 () = journal.when_broken() => {}
+                () = warehouse.when_exchanged(self.exchanges) => {}
                 () = &mut start, if !started => started = true,
                 () = clock.sleep_until(look_ms.min(step_ms)) => {}
             }
@@ -242,6 +262,9 @@ impl<'a> Simulation<'a> {
                 && asking.as_ref().is_none_or(JoinHandle::is_finished)
             {
                 asking = Some(self.ask_for_resync(&supervisor));
+            }
+            if let Err(rule) = self.exchanged(&supervisor) {
+                self.journal.broken(rule);
             }
             if let Some(rule) = self.journal.verdict() {
                 return self.failed(&supervisor, rule);
@@ -388,6 +411,8 @@ impl<'a> Simulation<'a> {
             resyncs: self.disk.repairs().1,
             exports: self.cloud.world().export_states().count(),
             calls: self.weather.calls(),
+            calls_by_kind: self.weather.calls_by_kind(),
+            described: self.cloud.described.load(Ordering::SeqCst),
             virtual_ms: self.now_ms - self.start_ms,
             opened: opened.clone().into_iter().collect(),
             progress: self.disk.live().1,

@@ -3,7 +3,7 @@
 //! A call's fate depends on what it asks for and how often that was asked, not on how calls of different
 //! tasks happen to interleave, so that a seed replays.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use aws_sim::rng::{Rng, hash_bytes, mix};
@@ -127,6 +127,16 @@ impl Weather {
     pub fn calls(&self) -> u64 {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.values().sum()
+    }
+
+    /// Calls so far, by their kind.
+    pub fn calls_by_kind(&self) -> BTreeMap<Call, u64> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = BTreeMap::new();
+        for ((call, _), times) in asked.iter() {
+            *calls.entry(*call).or_default() += times;
+        }
+        calls
     }
 
     fn way(&self, rng: &mut Rng) -> u64 {

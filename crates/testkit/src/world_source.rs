@@ -1,7 +1,7 @@
 //! DynamoDB as the worker's port, straight on a simulated world: no HTTP, no SDK.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -12,15 +12,17 @@ use mirror::error::{Error, ErrorKind, Result};
 use mirror::sequence_number::SequenceNumber;
 use mirror::source::{
     CallerIdentity, ExportDescription, ExportFile, ExportFileReader, ExportManifest, ExportRequest,
-    ScanPage, ScanRequest, Shard, ShardPosition, Source, SourceSpec, Sources, StreamDescription,
+    ScanPage, ScanRequest, ShardPosition, Source, SourceSpec, Sources, StreamDescription,
 };
 use mirror::table::{KeyAttribute, KeyType, StreamInfo, StreamViewType, TableDescription};
 use serde_json::{Value, json};
 
-use crate::exports;
+use crate::exports::{self, Doctor};
 use crate::ledger::Ledger;
 use crate::port::Port;
 use crate::process::Call;
+
+mod listing;
 
 /// What outlives a process on AWS's side.
 #[derive(Debug)]
@@ -29,14 +31,19 @@ pub struct Cloud {
     pub ledger: Arc<Mutex<Ledger>>,
     /// How often each data file was opened.
     pub opened: Mutex<BTreeMap<String, u32>>,
+    doctor: Doctor,
+    /// Pages of DescribeStream.
+    pub described: AtomicUsize,
 }
 
 impl Cloud {
-    pub fn new(world: World, ledger: Arc<Mutex<Ledger>>) -> Self {
+    pub fn new(world: World, ledger: Arc<Mutex<Ledger>>, doctor: Doctor) -> Self {
         Self {
             world: Mutex::new(world),
             ledger,
             opened: Mutex::default(),
+            doctor,
+            described: AtomicUsize::new(0),
         }
     }
 
@@ -184,7 +191,9 @@ impl Source for WorldSource {
         let cloud = &self.sources.cloud;
         let describe = |world: &mut World| {
             cloud.sync(world);
-            all_shards(world, stream_arn)
+            let (all, pages) = listing::all_shards(world, stream_arn)?;
+            cloud.described.fetch_add(pages, Ordering::SeqCst);
+            Ok(all)
         };
         self.call(Call::DescribeStream, stream_arn, describe).await
     }
@@ -238,8 +247,8 @@ impl Source for WorldSource {
                 .dynamodb("ExportTableToPointInTime", body)
                 .map(|answer| exports::description(&answer))
         };
-        self.call(Call::StartExport, &request.client_token, start)
-            .await
+        let token = &request.client_token;
+        self.call(Call::StartExport, token, start).await
     }
 
     async fn describe_export(&self, export_arn: &str) -> Result<ExportDescription> {
@@ -253,8 +262,8 @@ impl Source for WorldSource {
     }
 
     async fn read_manifest(&self, export: &ExportDescription) -> Result<ExportManifest> {
-        let bucket = &self.spec.export_bucket;
-        let read = |world: &mut World| Ok(exports::manifest(world, bucket, export));
+        let (bucket, doctor) = (&self.spec.export_bucket, &self.sources.cloud.doctor);
+        let read = |world: &mut World| Ok(doctor.manifest(world, bucket, export));
         self.call(Call::ReadManifest, &export.arn, read).await?
     }
 
@@ -267,7 +276,7 @@ impl Source for WorldSource {
                 .unwrap_or_else(PoisonError::into_inner)
                 .entry(file.key.clone())
                 .or_default() += 1;
-            Ok(exports::open(world, bucket, file))
+            Ok(cloud.doctor.open(world, bucket, file))
         };
         self.call(Call::OpenFile, &file.key, open).await?
     }
@@ -310,54 +319,6 @@ impl Source for WorldSource {
             })
         };
         self.call(Call::Scan, "", scan).await
-    }
-}
-
-/// Page after page as DescribeStream gives them, without the JSON: nothing is asked for more often.
-fn all_shards(world: &World, stream_arn: &str) -> std::result::Result<StreamDescription, ApiError> {
-    let Some(stream) = world
-        .stream_states()
-        .find(|stream| stream.arn == stream_arn)
-    else {
-        return Err(ApiError::new(
-            "ResourceNotFoundException",
-            "Requested resource not found: Stream",
-        ));
-    };
-    let now_ms = world.now_ms();
-    let mut shards: Vec<Shard> = Vec::new();
-    loop {
-        let after = shards
-            .last()
-            .map(|shard| shard.id.clone())
-            .unwrap_or_default();
-        let listed = stream
-            .shards()
-            .filter(|shard| shard.visible_ms <= now_ms && shard.id > after);
-        let page: Vec<Shard> = listed.take(PAGE_SHARDS).map(shard).collect();
-        let last = page.len() < PAGE_SHARDS;
-        shards.extend(page);
-        if last {
-            let status = stream.status(now_ms).to_owned();
-            return Ok(StreamDescription {
-                status,
-                view_type: StreamViewType::NewAndOldImages,
-                shards,
-            });
-        }
-    }
-}
-
-/// The most DescribeStream lists in one answer.
-const PAGE_SHARDS: usize = 100;
-
-fn shard(found: &aws_sim::shard::Shard) -> Shard {
-    let number = |position| SequenceNumber::parse(&found.number(position));
-    Shard {
-        id: found.id.clone(),
-        parent: found.parent.clone(),
-        starting: number(found.first),
-        ending: found.ending.and_then(number),
     }
 }
 

@@ -8,6 +8,7 @@ mod liveness;
 mod mutants;
 mod simulation;
 mod traps;
+mod week;
 
 /// One thread, and time that passes only when nobody has anything to do.
 fn paused() -> Runtime {

@@ -2,6 +2,7 @@
 
 use aws_sim::{Fault, FaultKind};
 use mirror::checkpoint::ExportPhase;
+use testkit::exports::Doctored;
 use testkit::process::{Call, Crash, Moment};
 use testkit::scenario::{Act, HOUR, MINUTE, SECOND, Scenario};
 use testkit::simulation::{self, Outcome};
@@ -207,6 +208,27 @@ fn a_failed_export_is_followed_by_one_new_one() {
         scenario.faults = vec![Fault::new("ExportTableToPointInTime", kind.clone()).times(1)];
         let outcome = live(&scenario);
         assert_eq!(outcome.exports, 2, "{kind:?}");
+    }
+}
+
+/// Its MD5 is right, and no gzip reader finds anything wrong with it.
+#[test]
+fn a_data_file_that_ends_between_two_gzip_members_is_not_the_whole_file() {
+    let mut scenario = Scenario::calm(11);
+    scenario.doctored = Doctored { cut: 1, odd: 0 };
+    let outcome = live(&scenario);
+    assert_eq!(outcome.exports, 2);
+}
+
+#[test]
+fn items_of_an_export_that_cannot_be_converted_are_kept_in_quarantine() {
+    for crash in crashes(&[Call::Quarantine, Call::CommitFile], 1) {
+        let mut scenario = Scenario::calm(12);
+        scenario.doctored = Doctored { cut: 0, odd: 2 };
+        scenario.crashes = vec![crash];
+        let outcome = live(&scenario);
+        assert_eq!((outcome.lives, outcome.progress.quarantined), (2, 2));
+        assert_eq!(outcome.progress.export.unwrap().items_loaded, 12);
     }
 }
 

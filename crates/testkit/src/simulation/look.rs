@@ -9,6 +9,7 @@ use mirror::store::MirrorProgress;
 use server::worker::Supervisor;
 
 use super::{EXPORT_FUZZ_MS, SETTLE_MS, Simulation};
+use crate::model_table::Table;
 use crate::oracle;
 use crate::process::Call;
 use crate::scenario::HOUR;
@@ -16,6 +17,32 @@ use crate::table_plan::TABLE;
 use crate::weather::Window;
 
 impl Simulation<'_> {
+    /// Whether the table that has just taken the name shows all that people knew to be in the former one.
+    pub(super) fn exchanged(&mut self, supervisor: &Supervisor) -> Result<(), String> {
+        let report = supervisor.status(&self.spec.id);
+        let watermark_ms = report.as_ref().and_then(|report| report.watermark_ms);
+        self.shown_ms = self.shown_ms.max(watermark_ms);
+        let exchanges = self.warehouse.exchanges();
+        if std::mem::replace(&mut self.exchanges, exchanges) != exchanges {
+            // As people saw it last: the new table's worker has not begun yet.
+            self.former_ms = watermark_ms;
+            let (shown_ms, composite) = (self.shown_ms.unwrap_or(0), self.scenario.composite);
+            let holds = |table: &Table| self.history.holds(table, shown_ms, composite);
+            let held = self.warehouse.with_table(TABLE, holds);
+            return held.map_err(|rule| format!("an exchange shows an older state: {rule}"));
+        }
+        let resync_over = report.is_some_and(|report| report.resync.is_none());
+        if let (true, Some(watermark_ms)) = (resync_over, watermark_ms)
+            && let Some(former_ms) = self.former_ms.take()
+            && watermark_ms < former_ms
+        {
+            return Err(format!(
+                "an exchange put the watermark back from {former_ms} to {watermark_ms}"
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether the simulation is over: everything has happened, and the mirror is and stays equal to the table.
     pub(super) fn look(&mut self, supervisor: &Supervisor) -> Result<bool, String> {
         let report = supervisor.status(&self.spec.id);
