@@ -137,6 +137,39 @@ fn two_losses_are_healed_from_the_earlier_on() {
     live(&scenario);
 }
 
+/// The first loss waits for the next backfill, which would bury what was deleted in it. Before that one is loaded there
+/// is a second loss, so that both are healed by windows.
+#[test]
+fn a_loss_that_waits_for_an_export_is_healed_with_the_next_one() {
+    let mut scenario = Scenario::calm(60);
+    scenario.config.stream.shards = 1;
+    scenario.settings.poll_idle_max_ms = 60_000;
+    // Asked for at minute 10, and again some 32 hours after it failed.
+    scenario.config.export.duration_ms = 50 * HOUR;
+    scenario.settings.export_retry_ms = 16 * HOUR as u64;
+    let failed = FaultKind::ExportFailed {
+        code: "S3NoSuchBucket".to_owned(),
+        message: "no bucket".to_owned(),
+    };
+    scenario.faults = vec![Fault::new("ExportTableToPointInTime", failed).times(1)];
+    scenario.at(49 * HOUR, Act::Put { number: 77, rev: 1 });
+    scenario.at(51 * HOUR, Act::Delete { number: 77 });
+    scenario.at(81 * HOUR, Act::Put { number: 3, rev: 2 });
+    scenario.at(87 * HOUR, Act::Put { number: 4, rev: 2 });
+    scenario.at(118 * HOUR, Act::Put { number: 5, rev: 2 });
+    let of_stream = [Call::DescribeStream, Call::ShardIterator, Call::GetRecords];
+    for from_ms in [49 * HOUR + 30 * MINUTE, 86 * HOUR] {
+        let lost = role_lost(&scenario, from_ms, 30 * HOUR + 30 * MINUTE);
+        scenario.windows.push(Window {
+            calls: of_stream.to_vec(),
+            ..lost
+        });
+    }
+    scenario.expects.healed = Some(1);
+    scenario.patience_ms = 200 * HOUR;
+    live(&scenario);
+}
+
 /// Items that are written twice within a second, wherever one window ends and another, or the stream, goes on.
 #[test]
 fn nothing_is_lost_where_windows_meet() {
@@ -394,6 +427,45 @@ fn a_resync_asked_for_while_changes_go_on_loses_nothing() {
     scenario.at(30 * MINUTE, Act::Resync);
     scenario.expects.resyncs = Some(1);
     live(&scenario);
+}
+
+/// One shard that is looked at every two minutes, by both tables' readers at times of their own.
+#[test]
+fn an_exchange_takes_nothing_back_that_people_saw() {
+    for turn in 0..8 {
+        let mut scenario = Scenario::calm(50 + turn as u64);
+        scenario.config.stream.shards = 1;
+        scenario.config.export.duration_ms = 7 * MINUTE;
+        scenario.settings.poll_idle_max_ms = 120_000;
+        for change in 0..40 {
+            let act = Act::Put {
+                number: change as u32 % 10,
+                rev: change as u64 + 2,
+            };
+            scenario.at(15 * MINUTE + change * 110 * SECOND, act);
+        }
+        scenario.at(30 * MINUTE + turn * 13 * SECOND, Act::Resync);
+        scenario.expects.resyncs = Some(1);
+        live(&scenario);
+    }
+}
+
+#[test]
+fn a_second_resync_goes_on_from_the_first_through_a_crash() {
+    let mut scenario = Scenario::calm(58);
+    hourly(&mut scenario, 12 * HOUR);
+    scenario.at(3 * HOUR, Act::Resync);
+    scenario.at(6 * HOUR, Act::Resync);
+    for nth in [1, 2, 40] {
+        scenario.crashes = vec![Crash {
+            call: Some(Call::SaveShadow),
+            moment: Some(Moment::Done),
+            nth,
+            down_ms: 2 * SECOND,
+        }];
+        scenario.expects.resyncs = Some(2);
+        live(&scenario);
+    }
 }
 
 #[test]
