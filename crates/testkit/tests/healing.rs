@@ -165,7 +165,10 @@ fn a_loss_that_waits_for_an_export_is_healed_with_the_next_one() {
             ..lost
         });
     }
-    scenario.expects.healed = Some(1);
+    scenario.expects = Expected {
+        healed: Some(1),
+        resyncs: Some(0),
+    };
     scenario.patience_ms = 200 * HOUR;
     live(&scenario);
 }
