@@ -284,3 +284,25 @@ fn a_gap_right_after_a_healing_is_healed_together_with_it() {
     let third = Healing::plan(2, &gap(late_ms), before, None, late_ms + HOUR, 0).unwrap();
     assert!(third.from_ms > first.end_ms);
 }
+
+#[test]
+fn two_gaps_are_one_from_the_first_loss_to_the_last() {
+    let gap = |since_ms, until_ms, what: &str| Gap {
+        since_ms,
+        until_ms,
+        what: what.to_owned(),
+    };
+    let both = gap(10, 40, "a shard was trimmed; the stream was off");
+    let (first, second) = (
+        gap(10, 30, "a shard was trimmed"),
+        gap(20, 40, "the stream was off"),
+    );
+    assert_eq!(first.clone().with(second.clone()), both);
+    let other_order = second.with(first.clone());
+    assert_eq!((other_order.since_ms, other_order.until_ms), (10, 40));
+    assert_eq!(
+        both.clone().with(first),
+        both,
+        "nothing is said twice, and nothing shrinks"
+    );
+}

@@ -24,6 +24,8 @@ pub(crate) struct Row {
     pub(crate) record: String,
 }
 
+/// What happens to a mirror's rows meanwhile.
+type BeforeAdopt = Box<dyn FnOnce(&mut Rows) + Send>;
 type QuarantineKey = (String, String, String);
 
 #[derive(Default)]
@@ -44,7 +46,7 @@ pub(crate) struct World {
     pub(crate) hangs: Option<&'static str>,
     pub(crate) hung: bool,
     /// What happens to the mirror's rows just before some are adopted, once.
-    pub(crate) before_adopt: Option<Box<dyn FnOnce(&mut Rows) + Send>>,
+    pub(crate) before_adopt: Option<BeforeAdopt>,
 }
 
 #[derive(Default)]
