@@ -138,8 +138,6 @@ struct Simulation<'a> {
     shown_ms: Option<i64>,
     /// Exchanges of tables that were looked at.
     exchanges: u32,
-    /// What the former table's watermark was, until that of the one that took its name is known.
-    former_ms: Option<i64>,
     status: String,
 }
 
@@ -203,7 +201,6 @@ impl<'a> Simulation<'a> {
             caught_up_ms: None,
             shown_ms: None,
             exchanges: 0,
-            former_ms: None,
             status: String::new(),
         };
         simulation.advance(start_ms + scenario.starts_ms);
@@ -218,7 +215,6 @@ impl<'a> Simulation<'a> {
     ) -> Ending {
         let clock = VirtualClock::start(self.now_ms, self.scenario.skew_ms);
         self.born_ms = self.now_ms;
-        self.former_ms = None;
         let process = Arc::new(Process::new(crash));
         let supervisor =
             Supervisor::new(self.ports(clock, &process), self.scenario.settings.clone());

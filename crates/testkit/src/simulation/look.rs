@@ -24,21 +24,10 @@ impl Simulation<'_> {
         self.shown_ms = self.shown_ms.max(watermark_ms);
         let exchanges = self.warehouse.exchanges();
         if std::mem::replace(&mut self.exchanges, exchanges) != exchanges {
-            // As people saw it last: the new table's worker has not begun yet.
-            self.former_ms = watermark_ms;
             let (shown_ms, composite) = (self.shown_ms.unwrap_or(0), self.scenario.composite);
             let holds = |table: &Table| self.history.holds(table, shown_ms, composite);
             let held = self.warehouse.with_table(TABLE, holds);
             return held.map_err(|rule| format!("an exchange shows an older state: {rule}"));
-        }
-        let resync_over = report.is_some_and(|report| report.resync.is_none());
-        if let (true, Some(watermark_ms)) = (resync_over, watermark_ms)
-            && let Some(former_ms) = self.former_ms.take()
-            && watermark_ms < former_ms
-        {
-            return Err(format!(
-                "an exchange put the watermark back from {former_ms} to {watermark_ms}"
-            ));
         }
         Ok(())
     }
