@@ -1,6 +1,6 @@
 # Every command that people and CI run. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help engine ministack build release test sim sim-week mutants chaos lint fmt demo demo-build verify-big fuzz fuzz-build fuzz-corpus clean
+.PHONY: bench bench-quick bench-check bench-record bench-pictures bench-programs help engine ministack build release test sim sim-week mutants chaos lint fmt demo demo-build verify-big fuzz fuzz-build fuzz-corpus clean
 
 ITEMS ?= 10000
 ROWS ?= 1000000
@@ -95,6 +95,34 @@ fuzz: fuzz-build ## libFuzzer on one target (TARGET=line, SECONDS=n, INPUT=file 
 
 fuzz-corpus: fuzz-build ## save the fewest inputs of fuzz/work that reach what the corpus does not (TARGET=line)
 	$(FUZZ_BINARY) -set_cover_merge=1 -use_counters=0 fuzz/corpus/$(TARGET) fuzz/work/$(TARGET)
+
+# What the benchmark runs; see docs/performance.md. ONLY=name,name selects, REPEATS=n and ROWS=n change the amounts.
+BENCH_VENV = target/bench/venv
+BENCH_PYTHON = $(BENCH_VENV)/bin/python3
+BENCH = target/release/bench run --python $(BENCH_PYTHON) --transcode target/release/examples/transcode_rate \
+	$(if $(ONLY),--only '$(ONLY)') $(if $(REPEATS),--repeats $(REPEATS)) $(if $(ROWS),--rows $(ROWS))
+
+bench-programs: engine
+	cargo build --release --locked -p cli -p aws-sim -p bench
+	cargo build --release --locked -p mirror --example transcode_rate
+	@cmp -s bench/python/requirements.txt $(BENCH_VENV)/installed.txt || { rm -rf $(BENCH_VENV) && python3 -m venv $(BENCH_VENV) \
+		&& $(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r bench/python/requirements.txt \
+		&& cp bench/python/requirements.txt $(BENCH_VENV)/installed.txt; }
+
+bench: bench-programs ## measure everything, in about an hour (ONLY=backfill,stream, REPEATS=n, ROWS=n), see docs/performance.md
+	@$(BENCH)
+
+bench-quick: bench-programs ## measure in under three minutes, with less data and without the long ones
+	@$(BENCH) --quick
+
+bench-check: ## fail if a ratio of bench/results.json is worse than the last record by more than 10 %
+	@cargo run --quiet --release --locked -p bench -- check
+
+bench-record: ## append the ratios of bench/results.json to bench/history.jsonl
+	@cargo run --quiet --release --locked -p bench -- record
+
+bench-pictures: ## draw docs/pictures from bench/results.json
+	@cargo run --quiet --release --locked -p bench -- draw
 
 clean: ## remove what was built, and what the demo left
 	cargo clean

@@ -28,6 +28,7 @@ impl World {
     /// Performs one call.
     pub fn call(&mut self, request: &ApiRequest) -> ApiResponse {
         let (action, text) = describe(&request.call);
+        *self.calls.entry(action.clone()).or_default() += 1;
         let faults = self.faults.hit(&action, &text, &mut self.rng);
         let mut response = match refusal(&faults, &request.call) {
             Some(response) => response,

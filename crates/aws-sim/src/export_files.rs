@@ -42,7 +42,7 @@ impl Lines {
 }
 
 /// The files still to be written, in order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
     files: Vec<Lines>,
     next: usize,
@@ -51,15 +51,18 @@ pub(crate) struct Plan {
 /// A data file as the manifest will list it.
 #[derive(Debug, Clone)]
 pub(crate) struct WrittenFile {
-    key: String,
-    items: u64,
-    md5: [u8; 16],
+    pub(crate) key: String,
+    pub(crate) items: u64,
+    pub(crate) md5: [u8; 16],
 }
 
 impl World {
     pub(crate) fn step_export(&mut self, export: &mut Export) {
         if export.plan.is_none() && self.now_ms >= export.snapshot_ms.min(export.due_ms) {
-            export.plan = self.plan_export(export);
+            export.plan = match self.write_ready(export) {
+                true => Some(Plan::default()),
+                false => self.plan_export(export),
+            };
         }
         let duration = export.due_ms - export.started_ms;
         while let Some(plan) = &mut export.plan {
@@ -341,7 +344,7 @@ impl World {
         );
     }
 
-    fn store(&mut self, export: &Export, key: String, body: Bytes) {
+    pub(crate) fn store(&mut self, export: &Export, key: String, body: Bytes) {
         let object = Object {
             etag: format!("{}-1", hex(&Md5::digest(&body).into())),
             modified_ms: self.now_ms,

@@ -3,5 +3,6 @@
 pub mod admin;
 pub mod aws_chunked;
 pub mod delivery;
+pub mod measuring;
 pub mod router;
 pub mod xml;

@@ -27,6 +27,7 @@ pub mod number;
 pub mod params;
 pub mod poison;
 pub mod query;
+pub mod ready_export;
 pub mod rng;
 pub mod s3;
 pub mod s3_api;

@@ -11,6 +11,7 @@ use crate::faults::Faults;
 use crate::iam::Iam;
 use crate::image::Image;
 use crate::key::{ItemKey, partition_hash};
+use crate::ready_export::ReadyFile;
 use crate::rng::Rng;
 use crate::s3::Storage;
 use crate::shard::Record;
@@ -39,6 +40,10 @@ pub struct World {
     pub(crate) streams: BTreeMap<String, Stream>,
     pub(crate) exports: BTreeMap<String, Export>,
     pub(crate) active_exports: Vec<String>,
+    /// Files of full exports by table, see [`World::offer_export`].
+    pub(crate) ready_exports: BTreeMap<String, Vec<ReadyFile>>,
+    /// Calls that came in, by action.
+    pub(crate) calls: BTreeMap<String, u64>,
     /// Shuffles answers apart from `rng`, so that reading does not change what is written.
     pub(crate) shuffle: Rng,
     last_micros: i64,
@@ -60,6 +65,8 @@ impl World {
             streams: BTreeMap::new(),
             exports: BTreeMap::new(),
             active_exports: Vec::new(),
+            ready_exports: BTreeMap::new(),
+            calls: BTreeMap::new(),
             last_micros: 0,
             next_trim_ms: 0,
         }

@@ -323,3 +323,41 @@ fn manifest_faults_are_visible_to_a_verifying_reader() {
         }
     }
 }
+
+#[test]
+fn an_export_may_be_ready_beforehand() {
+    let mut world = world(|_| ());
+    world.s3.create_bucket("b", "us-east-1");
+    for name in ["a", "b", "c", "d", "e"] {
+        put(&mut world, name, "1");
+    }
+    let done = start(&mut world, json!({})).expect("an export");
+    world.advance(MINUTE_MS);
+    let done = describe(&mut world, &done);
+    let (_, files) = manifest(&world, &done);
+    let folder = std::env::temp_dir().join(format!("aws-sim-ready-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("data")).expect("a folder");
+    let mut text = String::new();
+    for file in &files {
+        let key = file["dataFileS3Key"].as_str().expect("a key");
+        let name = key.rsplit('/').next().expect("a name");
+        let body = world.s3.body("b", key).expect("an object");
+        std::fs::write(folder.join("data").join(name), body).expect("written");
+        text.push_str(&format!("{file}\n"));
+    }
+    std::fs::write(folder.join("manifest-files.json"), text).expect("written");
+
+    let mut other = crate::scenario::world(|_| ());
+    other.s3.create_bucket("b", "us-east-1");
+    let items = other.offer_export("t", &folder).expect("a ready export");
+    let again = start(&mut other, json!({})).expect("an export");
+    other.advance(MINUTE_MS);
+    let again = describe(&mut other, &again);
+    assert_eq!(again["ExportStatus"], "COMPLETED");
+    assert_eq!(again["ItemCount"], json!(items));
+    assert_eq!((lines(&other, &again), items), (lines(&world, &done), 5));
+
+    std::fs::write(folder.join("manifest-files.json"), "{\"itemCount\":1}\n").expect("written");
+    assert!(other.offer_export("t", &folder).is_err());
+    std::fs::remove_dir_all(&folder).expect("removed");
+}

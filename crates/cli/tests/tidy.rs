@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sink-clickhouse", &["mirror", "datafile"]),
     ("server", &["mirror", "datafile"]),
     ("aws-sim", &[]),
+    ("bench", &[]),
     ("testkit", &["mirror", "datafile", "server", "aws-sim"]),
     ("fuzz-targets", &["mirror", "datafile", "source-dynamodb"]),
     (
