@@ -6,6 +6,7 @@ first file's opening to the last insert's end, and CPU seconds; imports and conn
 """
 
 import argparse
+import base64
 import datetime
 import decimal
 import gzip
@@ -21,15 +22,20 @@ COLUMNS = ["pk", "sk", "_record", "_old_record", "_timestamp", "_event_name", "_
 BATCH_ROWS = 50_000
 
 
+class Deserializer(TypeDeserializer):
+    """An export has binaries as base64, which boto3 has decoded by the time its own deserializer sees them."""
+
+    def _deserialize_b(self, value):
+        return Binary(base64.b64decode(value))
+
+
 def plain(value):
     if isinstance(value, decimal.Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, set):
         return sorted(value)
     if isinstance(value, Binary):
-        return value.value.hex()
-    if isinstance(value, bytes):
-        return value.hex()
+        return base64.b64encode(value.value).decode()
     raise TypeError(type(value))
 
 
@@ -41,7 +47,7 @@ def main():
     options = parser.parse_args()
     url = urllib.parse.urlparse(options.url)
     client = clickhouse_connect.get_client(host=url.hostname, port=url.port)
-    deserialize = TypeDeserializer().deserialize
+    deserialize = Deserializer().deserialize
     exported = datetime.datetime(2026, 10, 1, tzinfo=datetime.timezone.utc)
     began, cpu, total, rows = time.perf_counter(), time.process_time(), 0, []
 

@@ -35,8 +35,6 @@ pub(crate) struct Load {
     pub(crate) simulator_cpu_seconds: f64,
     pub(crate) server_peak_mb: f64,
     pub(crate) engine_peak_mb: f64,
-    /// Seconds by stage, if the server logs them.
-    pub(crate) stages: Vec<(String, f64)>,
 }
 
 impl Load {
@@ -97,13 +95,14 @@ impl Drop for Store {
 }
 
 /// One backfill of ours into a new server. The folder stays.
-fn load(programs: &Programs, folder: &Path, export: &Export) -> Result<Load> {
+fn load(programs: &Programs, folder: &Path, export: &Export, settings: &str) -> Result<Load> {
     let aws = Aws::start(programs, folder, 4)?;
     aws.create_table("orders")?;
     let offer = json!({"table": "orders", "folder": export.folder});
     aws.command("ready_export", &offer)?;
     aws.come_to_the_present()?;
     let mut server = Server::prepare(programs, folder, &aws, &["orders".to_owned()])?;
+    server.configure(settings)?;
     let simulator_before = cpu_seconds(aws.pid());
     let begun = Instant::now();
     server.set_up()?;
@@ -121,7 +120,6 @@ fn load(programs: &Programs, folder: &Path, export: &Export) -> Result<Load> {
         simulator_cpu_seconds: cpu_seconds(aws.pid()) - simulator_before,
         server_peak_mb: peak_mb(pid).unwrap_or(0.0),
         engine_peak_mb: peak_mb(engine).unwrap_or(0.0),
-        stages: report::stages(&server.log_text()),
     };
     let found = server.number("SELECT count() FROM orders FINAL")?;
     if found != export.rows {
@@ -132,10 +130,22 @@ fn load(programs: &Programs, folder: &Path, export: &Export) -> Result<Load> {
     Ok(load)
 }
 
+/// One backfill of ours whose server logs what took how long. The folder stays.
+fn with_debug_log(
+    programs: &Programs,
+    folder: &Path,
+    export: &Export,
+) -> Result<Vec<(&'static str, f64)>> {
+    load(programs, folder, export, "[log]\nlevel = \"debug\"\n")?;
+    Ok(report::stages(&fs::read_to_string(
+        folder.join("server.log"),
+    )?))
+}
+
 /// One backfill of ours; nothing stays.
 fn load_and_forget(bench: &mut Bench, export: &Export) -> Result<Load> {
     let folder = bench.folder("ours")?;
-    let load = load(&bench.programs, &folder, export)?;
+    let load = load(&bench.programs, &folder, export, "")?;
     fs::remove_dir_all(folder)?;
     Ok(load)
 }
@@ -146,7 +156,8 @@ pub(crate) fn store(bench: &mut Bench) -> Result<&Store> {
         let rows = bench.rows();
         let export = bench.export(Kind::Typical, rows)?;
         let folder = bench.folder("store")?;
-        load(&bench.programs, &folder, &export)?;
+        let stages = with_debug_log(&bench.programs, &folder, &export)?;
+        report::add_stages(bench, &stages);
         bench.store = Some(Store::new(&bench.programs, folder, rows)?);
     }
     Ok(bench.store.as_ref().ok_or("no store")?)
@@ -173,8 +184,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     let bodies = rivals::read_files(&export)?;
     let blocks = {
         let store = store(bench)?;
-        let (table, folder) = (store.table.clone(), store.folder.clone());
-        say(&format!("table {table} in {}", folder.display()));
+        let table = store.table.clone();
         let engine = bench
             .store
             .as_ref()
@@ -209,7 +219,7 @@ fn one(
     export: &Export,
     small: &Export,
     bodies: &[Vec<u8>],
-    blocks: &[Vec<u8>],
+    blocks: &rivals::Blocks,
     costs: &mut Costs,
 ) -> Result<()> {
     if which == 0 {

@@ -12,7 +12,8 @@ const LINES: &str = "2000";
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     let help = bench.programs.bin.join("tb").display().to_string();
     let mut programs = vec![("instructions_help", help, vec!["--help"])];
-    if let Some(transcode) = &bench.options.transcode {
+    let transcode = bench.options.transcode.as_ref();
+    if let Some(transcode) = transcode.filter(|program| program.exists()) {
         let program = transcode.display().to_string();
         programs.push(("instructions_transcode", program, vec![LINES]));
     }

@@ -26,7 +26,7 @@ const RECIPE: &[&str] = &[
     "CREATE TABLE bench.snapshot (item String) ENGINE = MergeTree ORDER BY tuple()",
     "CREATE MATERIALIZED VIEW bench.snapshot_mv TO bench.orders AS SELECT \
      JSONExtractString(item, 'pk', 'S') AS pk, JSONExtractString(item, 'sk', 'S') AS sk, item AS _record, \
-     NULL AS _old_record, {version} AS _timestamp, 'EXPORT' AS _event_name, 0 AS _is_deleted FROM bench.snapshot",
+     CAST(NULL AS Nullable(String)) AS _old_record, {version} AS _timestamp, 'EXPORT' AS _event_name, 0 AS _is_deleted FROM bench.snapshot",
     "INSERT INTO bench.snapshot SELECT Item FROM file('{files}', 'JSONEachRow', 'Item String') SETTINGS {threads}, \
      input_format_json_read_objects_as_strings = 1",
 ];
@@ -37,6 +37,13 @@ const TUNED: &[&str] = &[
      simpleJSONExtractString(simpleJSONExtractRaw(json, 'sk'), 'S'), substring(json, 9, length(json) - 9), NULL, \
      {version}, 'EXPORT', 0 FROM file('{files}', 'JSONAsString') SETTINGS {threads}, optimize_on_insert = 0",
 ];
+
+/// Rows ready to be inserted.
+#[derive(Clone, Debug)]
+pub(crate) struct Blocks {
+    bodies: Vec<Vec<u8>>,
+    rows: u64,
+}
 
 /// How long something took and what it cost.
 #[derive(Clone, Copy, Debug)]
@@ -193,21 +200,24 @@ pub(crate) fn gunzip(bodies: &[Vec<u8>], export: &Export) -> Result<Cost> {
 }
 
 /// Rows of the product's own table as sorted blocks in ClickHouse's Native format, at most `limit`.
-pub(crate) fn blocks(engine: &Engine, table: &str, limit: u64) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn blocks(engine: &Engine, table: &str, limit: u64) -> Result<Blocks> {
     let rows = engine
         .number(&format!("SELECT count() FROM {table}"))?
         .min(limit);
-    let settings = format!(
-        "SETTINGS max_threads = 1, max_block_size = {BLOCK_ROWS}, output_format_native_write_json_as_string = 1"
-    );
-    (0..rows / BLOCK_ROWS)
+    let block_rows = BLOCK_ROWS.min(rows).max(1);
+    let settings = format!("SETTINGS max_threads = 1, max_block_size = {block_rows}");
+    let bodies: Vec<_> = (0..rows / block_rows)
         .map(|number| {
-            let from = number * BLOCK_ROWS;
+            let from = number * block_rows;
             engine.bytes(&format!(
-                "SELECT * FROM (SELECT * FROM {table} LIMIT {BLOCK_ROWS} OFFSET {from}) ORDER BY pk, sk {settings} FORMAT Native"
+                "SELECT * FROM (SELECT * FROM {table} LIMIT {block_rows} OFFSET {from}) ORDER BY pk, sk {settings} FORMAT Native"
             ))
         })
-        .collect()
+        .collect::<Result<_>>()?;
+    Ok(Blocks {
+        rows: bodies.len() as u64 * block_rows,
+        bodies,
+    })
 }
 
 /// Only the insert: two inserters send ready-made blocks.
@@ -215,17 +225,16 @@ pub(crate) fn native(
     programs: &Programs,
     folder: PathBuf,
     store: &Store,
-    blocks: &[Vec<u8>],
+    blocks: &Blocks,
 ) -> Result<Cost> {
     let ground = Ground::new(programs, folder, store)?;
     let next = AtomicUsize::new(0);
-    let bodies = blocks.to_vec();
-    let rows = bodies.len() as u64 * BLOCK_ROWS;
-    let slots: Vec<_> = bodies
-        .into_iter()
-        .map(|body| std::sync::Mutex::new(Some(body)))
+    let slots: Vec<_> = blocks
+        .bodies
+        .iter()
+        .map(|body| std::sync::Mutex::new(Some(body.clone())))
         .collect();
-    ground.measure(rows, |engine| {
+    ground.measure(blocks.rows, |engine| {
         let work = || -> Result<()> {
             while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let body = slot.lock().map_err(|_| "an inserter failed")?.take();

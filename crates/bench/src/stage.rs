@@ -189,12 +189,11 @@ impl Server {
         self.folder.join("state")
     }
 
-    fn log(&self) -> PathBuf {
-        self.folder.join("server.log")
-    }
-
-    pub(crate) fn log_text(&self) -> String {
-        fs::read_to_string(self.log()).unwrap_or_default()
+    /// Adds lines to the server's settings.
+    pub(crate) fn configure(&self, lines: &str) -> Result<()> {
+        let file = self.folder.join("server.toml");
+        let text = fs::read_to_string(&file)?;
+        Ok(fs::write(file, text + lines)?)
     }
 
     fn command(&self) -> Command {
@@ -232,7 +231,11 @@ impl Server {
             .arg("--state-dir")
             .arg(self.state())
             .stdout(Stdio::null());
-        self.process = Some(Process::start("tb server", &mut command, &self.log())?);
+        self.process = Some(Process::start(
+            "tb server",
+            &mut command,
+            &self.folder.join("server.log"),
+        )?);
         let process = &mut self.process;
         let file = self.folder.join("state/server.json");
         process::wait_for(

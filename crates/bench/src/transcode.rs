@@ -15,7 +15,8 @@ const KEYS: [(&str, &str); 3] = [
 ];
 
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
-    let Some(program) = bench.options.transcode.clone() else {
+    let program = bench.options.transcode.clone();
+    let Some(program) = program.filter(|program| program.exists()) else {
         for (key, _) in KEYS {
             bench
                 .results

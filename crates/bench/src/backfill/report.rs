@@ -7,30 +7,57 @@ use crate::plan::Bench;
 use crate::results::Better::{Higher, Lower};
 use crate::rivals::Cost;
 
-/// What the server logs once a load is done, if it does: `stages` and then `download=1.2 gunzip=0.7 …` in seconds.
-const STAGES: [&str; 5] = ["download", "gunzip", "transcode", "encode", "insert"];
+/// What the server says of every file it has loaded, at level debug: `… download_ms=3 insert_ms=5 … times of a file`.
+const TIMES_OF_A_FILE: &str = "times of a file";
+/// Those of them that are work; waiting for a turn and the whole are not.
+const STAGES: [&str; 4] = ["download_ms", "unzip_cpu_ms", "convert_cpu_ms", "insert_ms"];
 
-pub(super) fn stages(log: &str) -> Vec<(String, f64)> {
+/// Sums of the stages over all files, milliseconds; nothing if the log does not say them.
+pub(super) fn stages(log: &str) -> Vec<(&'static str, f64)> {
     let plain = without_colours(log);
-    let Some(line) = plain
+    let mut sums = STAGES.map(|stage| (stage, 0.0));
+    for word in plain
         .lines()
-        .rev()
-        .find(|line| STAGES.iter().all(|stage| line.contains(stage)))
-    else {
-        return Vec::new();
-    };
-    STAGES
-        .iter()
-        .filter_map(|stage| {
-            let (_, rest) = line.split_once(stage)?;
-            let start = rest.find(|c: char| c.is_ascii_digit())?;
-            let number = &rest[start..];
-            let end = number
-                .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .unwrap_or(number.len());
-            Some(((*stage).to_owned(), number[..end].parse().ok()?))
-        })
-        .collect()
+        .filter(|line| line.contains(TIMES_OF_A_FILE))
+        .flat_map(str::split_whitespace)
+    {
+        if let Some((name, value)) = word.split_once('=')
+            && let Some((_, sum)) = sums.iter_mut().find(|(stage, _)| *stage == name)
+        {
+            *sum += value.parse().unwrap_or(0.0);
+        }
+    }
+    let all: f64 = sums.iter().map(|(_, sum)| sum).sum();
+    if all > 0.0 { sums.to_vec() } else { Vec::new() }
+}
+
+/// Shares of the stages in their sum.
+pub(super) fn add_stages(bench: &mut Bench, stages: &[(&'static str, f64)]) {
+    let results = &mut bench.results;
+    if stages.is_empty() {
+        results.miss(
+            "backfill_share",
+            "the server of this commit does not log its stages",
+        );
+        return;
+    }
+    results.missing.remove("backfill_share");
+    let all: f64 = stages.iter().map(|(_, ms)| ms).sum();
+    for (stage, ms) in stages {
+        let name = stage.trim_end_matches("_ms").trim_end_matches("_cpu");
+        let how = format!(
+            "{stage} by the sum of {}, over all files, from the server's debug log of one load that is not counted otherwise",
+            STAGES.join(", ")
+        );
+        results.put(
+            &format!("backfill_share_{name}"),
+            ms / all,
+            "share",
+            Lower,
+            &how,
+            &[],
+        );
+    }
 }
 
 fn without_colours(log: &str) -> String {
@@ -213,26 +240,6 @@ fn add_rates(bench: &mut Bench, suffix: &str, server: &str, ours: &[Load]) {
         how,
         &samples(ours, |load| load.engine_peak_mb),
     );
-    for (at, stage) in STAGES.iter().enumerate() {
-        let shares: Vec<f64> = ours
-            .iter()
-            .filter(|load| load.stages.len() == STAGES.len())
-            .map(|load| {
-                let all: f64 = load.stages.iter().map(|(_, seconds)| seconds).sum();
-                load.stages[at].1 / all.max(1e-9)
-            })
-            .collect();
-        if !shares.is_empty() {
-            let how = "share of the seconds of all stages, as the server logs them";
-            results.add(
-                &key(&format!("backfill_share_{stage}")),
-                "share",
-                Lower,
-                how,
-                &shares,
-            );
-        }
-    }
 }
 
 pub(super) fn add_kind(bench: &mut Bench, kind: Kind, costs: &Costs) {
@@ -249,12 +256,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stages_are_read_from_the_last_line_that_has_them() {
-        let log = "INFO x\nINFO stages download_s=1.5 gunzip_s=2 transcode_s=3.25 encode_s=0.5 insert_s=4 rows=7\n\
-                   \u{1b}[32mINFO\u{1b}[0m stages \u{1b}[3mdownload_s\u{1b}[0m=2.5 gunzip_s=1 transcode_s=1 encode_s=1 insert_s=1\nend";
-        let found = stages(log);
-        assert_eq!(found.len(), STAGES.len());
-        assert_eq!(found[0], ("download".to_owned(), 2.5));
-        assert!(stages("nothing of the kind").is_empty());
+    fn stages_are_summed_over_files() {
+        let file = |download, insert| {
+            format!(
+                "DEBUG x: times of a file mirror=1 \u{1b}[3mdownload_ms\u{1b}[0m\u{1b}[2m=\u{1b}[0m{download} waiting_ms=9 insert_ms={insert} unzip_cpu_ms=1 convert_cpu_ms=2\n"
+            )
+        };
+        let log = format!("INFO y insert_ms=100\n{}{}", file(1, 10), file(2, 20));
+        assert_eq!(
+            stages(&log),
+            [
+                ("download_ms", 3.0),
+                ("unzip_cpu_ms", 2.0),
+                ("convert_cpu_ms", 4.0),
+                ("insert_ms", 30.0)
+            ]
+        );
+        assert!(stages("INFO y insert_ms=100").is_empty());
     }
 }
