@@ -69,7 +69,7 @@ fn add(bench: &mut Bench, rate: u64, seconds: u64, run: &Run) {
         // A thousand samples say all that the file needs to say.
         let step = ms.len().div_ceil(1000).max(1);
         let samples: Vec<f64> = match name {
-            "p99" => ms.iter().copied().step_by(step).collect(),
+            "p50" => ms.iter().copied().step_by(step).collect(),
             _ => Vec::new(),
         };
         let how = format!("{name} of {how}");

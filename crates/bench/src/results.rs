@@ -11,6 +11,9 @@ use time::format_description::well_known::Rfc3339;
 use crate::statistics::{median, spread};
 use crate::{Result, machine};
 
+/// More samples than this are no repeats of one measurement, and their extremes say nothing of its precision.
+const MOST_REPEATS: usize = 30;
+
 /// Which of two values is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -134,6 +137,7 @@ impl Results {
             let value = shown(figure.value);
             let scatter = match figure.samples.len() {
                 0 | 1 => String::new(),
+                count if count > MOST_REPEATS => format!("of {count}"),
                 count => format!("±{:.0} % of {count}", spread(&figure.samples) * 100.0),
             };
             text.push_str(&format!(

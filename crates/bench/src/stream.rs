@@ -10,8 +10,7 @@ use crate::process::peak_mb;
 use crate::results::Better::{Higher, Lower};
 use crate::stage::{Aws, Server};
 
-/// Shards and the changes waiting in them, in a full run and in a quick one. One shard yields at most 5,000 records a
-/// second: five calls of 1,000, as AWS allows.
+/// Shards and the changes waiting in them, in a full run and in a quick one.
 const CASES: [(u32, u64, u64); 4] = [
     (1, 50_000, 20_000),
     (8, 300_000, 60_000),
@@ -43,7 +42,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
         let results = &mut bench.results;
         let data = format!("{changes} changes of {ITEM_BYTES} bytes waiting in {shards} shards");
         let how = format!(
-            "{data}; from the first rows visible to all visible; five GetRecords a second and shard, as AWS allows"
+            "{data}; from the first rows visible to all visible; the simulator answers as often as it is asked, AWS five times a second and shard"
         );
         let rates = samples(|run| run.records_per_second);
         results.add(
