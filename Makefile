@@ -100,7 +100,7 @@ fuzz-corpus: fuzz-build ## save the fewest inputs of fuzz/work that reach what t
 BENCH_VENV = target/bench/venv
 BENCH_PYTHON = $(BENCH_VENV)/bin/python3
 BENCH = target/release/bench run --python $(BENCH_PYTHON) --transcode target/release/examples/transcode_rate \
-	$(if $(ONLY),--only '$(ONLY)') $(if $(REPEATS),--repeats $(REPEATS)) $(if $(ROWS),--rows $(ROWS))
+	$(if $(ONLY),--only '$(ONLY)') $(if $(REPEATS),--repeats $(REPEATS)) $(if $(filter file,$(origin ROWS)),,--rows $(ROWS))
 
 bench-programs: engine
 	cargo build --release --locked -p cli -p aws-sim -p bench
@@ -121,7 +121,7 @@ bench-check: ## fail if a ratio of bench/results.json is worse than the last rec
 bench-record: ## append the ratios of bench/results.json to bench/history.jsonl
 	@cargo run --quiet --release --locked -p bench -- record
 
-bench-pictures: ## draw docs/pictures from bench/results.json
+bench-pictures: ## draw docs/pictures and the table of docs/performance.md from bench/results.json
 	@cargo run --quiet --release --locked -p bench -- draw
 
 clean: ## remove what was built, and what the demo left

@@ -15,7 +15,7 @@ const SHARDS: u32 = 44;
 
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     let folder = bench.folder("idle")?;
-    let (settle, count) = bench.pick((60, 300), (10, 20));
+    let (settle, count) = bench.pick((60, 300), (5, 15));
     let (aws, mut server) = stream::live(bench, &folder, SHARDS)?;
     std::thread::sleep(Duration::from_secs(settle));
     let (before, begun) = (aws.calls()?, Instant::now());
@@ -30,7 +30,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
             calls += made;
         }
     }
-    let quiet = bench.pick(10, 3);
+    let quiet = bench.pick(10, 2);
     // One probe at a time, each after some quiet.
     let mut woken = Vec::new();
     for _ in 0..bench.pick(10, 3) {

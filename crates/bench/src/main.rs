@@ -19,6 +19,7 @@ mod http;
 mod idle;
 mod instructions;
 mod machine;
+mod page;
 mod pictures;
 mod plan;
 mod process;
@@ -56,13 +57,16 @@ enum Command {
     Check(Files),
     /// Append the results' ratios to the history
     Record(Files),
-    /// Draw the pictures of the documentation from the results
+    /// Draw the pictures of the documentation from the results, and write its table
     Draw {
         #[command(flatten)]
         files: Files,
         /// Folder of the pictures
         #[arg(long, default_value = "docs/pictures")]
         pictures: PathBuf,
+        /// The page with the table
+        #[arg(long, default_value = "docs/performance.md")]
+        page: PathBuf,
     },
     /// Only write an export as AWS would leave it in S3
     Export {
@@ -128,7 +132,12 @@ fn main() -> ExitCode {
         Command::Run(options) => plan::run(&options),
         Command::Check(files) => history::check(&files),
         Command::Record(files) => history::record(&files),
-        Command::Draw { files, pictures } => pictures::draw(&files.results, &pictures),
+        Command::Draw {
+            files,
+            pictures,
+            page,
+        } => pictures::draw(&files.results, &pictures)
+            .and_then(|()| page::write(&files.results, &page)),
         Command::Export { kind, rows, out } => {
             data::export(&out, kind, rows).map(|export| println!("{}", export.folder.display()))
         }
