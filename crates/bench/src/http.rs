@@ -12,7 +12,12 @@ static CLIENT: OnceLock<Client> = OnceLock::new();
 /// The client everything shares; it waits as long as it takes.
 fn client() -> &'static Client {
     CLIENT.get_or_init(|| {
-        let builder = Client::builder().timeout(None).no_proxy().tcp_nodelay(true);
+        // An engine that is told to stop waits seconds for connections that are kept for later.
+        let builder = Client::builder()
+            .timeout(None)
+            .no_proxy()
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(0);
         // Nothing in this configuration can fail to build; the default client is as good.
         builder.build().unwrap_or_default()
     })

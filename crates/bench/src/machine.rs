@@ -66,6 +66,16 @@ pub(crate) fn rustc() -> String {
     say("rustc", &["--version"]).trim().to_owned()
 }
 
+/// The package that a library came in, by the `package.json` beside it.
+pub(crate) fn package(library: &Path) -> String {
+    let text = fs::read_to_string(library.with_file_name("package.json")).unwrap_or_default();
+    let package: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    match (package["name"].as_str(), package["version"].as_str()) {
+        (Some(name), Some(version)) => format!("{name} {version}"),
+        _ => "unknown".to_owned(),
+    }
+}
+
 fn say(program: &str, arguments: &[&str]) -> String {
     Command::new(program)
         .args(arguments)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::data::{self, Export, Kind};
 use crate::results::Results;
 use crate::stage::Programs;
-use crate::{Result, RunOptions};
+use crate::{Result, RunOptions, machine};
 use crate::{backfill, freshness, idle, instructions, queries, start, stream, transcode};
 
 /// Something to measure: its name for `--only`, whether a quick run does it, and the work.
@@ -98,10 +98,13 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         ..options.clone()
     };
     let mode = if options.quick { "quick" } else { "full" };
-    let results = Results::begin(&options.files.results, mode, &options.root, &options.work);
+    let programs = programs(&options)?;
+    let mut results = Results::begin(&options.files.results, mode, &options.root, &options.work);
+    let engine = machine::package(&programs.library);
+    results.versions.insert("engine".to_owned(), engine);
     let begun = Instant::now();
     let mut bench = Bench {
-        programs: programs(&options)?,
+        programs,
         results,
         store: None,
         folders: 0,
