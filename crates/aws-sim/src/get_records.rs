@@ -1,11 +1,13 @@
 //! GetRecords.
 
+use std::io::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::api::{ApiError, Reply};
 use crate::dispatch::Context;
 use crate::faults::FaultKind;
-use crate::image::Image;
+use crate::image::{Image, write_varied};
 use crate::params::Params;
 use crate::poison::Poison;
 use crate::shard::{Record, Shard};
@@ -68,8 +70,8 @@ impl World {
                 _ => {}
             }
         }
-        let page = self.get_records(iterator, limit)?;
-        Ok(self.page_json(&page))
+        let page = self.select_records(iterator, limit)?;
+        self.page_json(&page)
     }
 
     /// GetRecords; `limit` is at most 1000.
@@ -78,6 +80,29 @@ impl World {
         iterator: &str,
         limit: Option<usize>,
     ) -> Result<RecordsPage, ApiError> {
+        let Selection {
+            arn,
+            shard,
+            range,
+            next,
+            view,
+        } = self.select_records(iterator, limit)?;
+        let shard = self.shard_mut(arn, &shard)?;
+        let records = shard.records.range(range);
+        let records = records.map(|record| shard.view_of(record)).collect();
+        Ok(RecordsPage {
+            records,
+            next,
+            view,
+        })
+    }
+
+    /// Decides what a page holds.
+    fn select_records<'a>(
+        &mut self,
+        iterator: &'a str,
+        limit: Option<usize>,
+    ) -> Result<Selection<'a>, ApiError> {
         let Some((arn, cursor)) = iterator_parts(iterator) else {
             return Err(ApiError::validation("Invalid ShardIterator"));
         };
@@ -107,24 +132,24 @@ impl World {
         let ready = start < shard.records.len();
         if empty && ready && cursor.withheld < config.empty_pages_in_a_row {
             // Empty pages in front of records are normal on AWS.
-            let next = Some(token(
+            let shard = cursor.shard.clone();
+            let next = Cursor {
+                withheld: cursor.withheld + 1,
+                issued_ms: now_ms,
+                ..cursor
+            };
+            return Ok(Selection {
                 arn,
-                &Cursor {
-                    withheld: cursor.withheld + 1,
-                    issued_ms: now_ms,
-                    ..cursor
-                },
-            ));
-            return Ok(RecordsPage {
-                records: Vec::new(),
-                next,
+                shard,
+                range: 0..0,
+                next: Some(token(arn, &next)),
                 view,
             });
         }
         if repeat {
             start = start.saturating_sub(10);
         }
-        let mut records = Vec::new();
+        let mut end = start;
         let mut bytes = 0;
         let mut position = cursor.position;
         for record in shard
@@ -133,93 +158,126 @@ impl World {
             .take(limit.unwrap_or(MAX_RECORDS).min(MAX_RECORDS))
         {
             let size = record.size();
-            if bytes + size > PAGE_BYTES && !records.is_empty() {
+            if bytes + size > PAGE_BYTES && end > start {
                 break;
             }
             bytes += size;
             position = Some(record.position + 1);
-            records.push(shard.view_of(record, size));
+            end += 1;
         }
-        let done = start + records.len() >= shard.records.len() && shard.closed_ms.is_some();
-        let next = if done && (records.is_empty() || ends_early) {
+        let done = end >= shard.records.len() && shard.closed_ms.is_some();
+        let next = if done && (end == start || ends_early) {
             None
         } else {
-            Some(token(arn, &Cursor::new(cursor.shard, position, now_ms)))
+            let next = Cursor::new(cursor.shard.clone(), position, now_ms);
+            Some(token(arn, &next))
         };
-        Ok(RecordsPage {
-            records,
+        Ok(Selection {
+            arn,
+            shard: cursor.shard,
+            range: start..end,
             next,
             view,
         })
     }
 
-    fn page_json(&mut self, page: &RecordsPage) -> Vec<u8> {
-        let mut out = Vec::with_capacity(
-            256 + page
-                .records
-                .iter()
-                .map(|record| record.size_bytes + 512)
-                .sum::<usize>(),
-        );
+    /// The page as AWS writes it, straight from the shard: this is what a benchmark of a reader waits for.
+    fn page_json(&mut self, page: &Selection<'_>) -> Reply {
+        let Self {
+            streams,
+            shuffle,
+            config,
+            ..
+        } = self;
+        let shard = streams
+            .get(page.arn)
+            .and_then(|stream| stream.shard(&page.shard))
+            .ok_or_else(|| {
+                ApiError::new("ResourceNotFoundException", "Requested resource not found")
+            })?;
+        let sizes = shard.records.range(page.range.clone()).map(Record::size);
+        let mut out = Vec::with_capacity(512 + sizes.map(|size| size * 5 / 4 + 640).sum::<usize>());
         out.push(b'{');
         if let Some(next) = &page.next {
             out.extend_from_slice(format!("\"NextShardIterator\":\"{next}\",").as_bytes());
         }
         out.extend_from_slice(b"\"Records\":[");
-        for (at, record) in page.records.iter().enumerate() {
+        let head = format!("{{\"awsRegion\":\"{}\",\"dynamodb\":{{", config.region);
+        // Records of one second follow each other.
+        let mut created = (i64::MIN, String::new());
+        for (at, record) in shard.records.range(page.range.clone()).enumerate() {
             if at > 0 {
                 out.push(b',');
             }
-            self.record_json(record, page.view, &mut out);
-        }
-        out.extend_from_slice(b"]}");
-        out
-    }
-
-    fn record_json(&mut self, record: &StreamRecord, view: ViewType, out: &mut Vec<u8>) {
-        let region = &self.config.region;
-        let head = format!("{{\"awsRegion\":\"{region}\",\"dynamodb\":{{");
-        out.extend_from_slice(head.as_bytes());
-        if record.poison != Some(Poison::NoTime) {
-            let created = timestamp::exponent(record.created_s);
-            let member = format!("\"ApproximateCreationDateTime\":{created},");
-            out.extend_from_slice(member.as_bytes());
-        }
-        if !record.keys.is_empty() {
-            out.extend_from_slice(b"\"Keys\":");
-            out.extend_from_slice(&record.keys);
-            out.push(b',');
-        }
-        for (name, image) in [("NewImage", &record.new), ("OldImage", &record.old)] {
-            if let Some(image) = image {
-                out.extend_from_slice(format!("\"{name}\":").as_bytes());
-                if record.poison.is_some() {
-                    out.extend_from_slice(image);
-                } else {
-                    self.write_image(image, out);
+            out.extend_from_slice(head.as_bytes());
+            if record.poison != Some(Poison::NoTime) {
+                if created.0 != record.created_s {
+                    created = (record.created_s, timestamp::exponent(record.created_s));
                 }
+                out.extend_from_slice(b"\"ApproximateCreationDateTime\":");
+                out.extend_from_slice(created.1.as_bytes());
                 out.push(b',');
             }
-        }
-        let tail = format!(
-            "\"SequenceNumber\":\"{}\",\"SizeBytes\":{},\"StreamViewType\":\"{}\"}},\"eventID\":\"{}\",\"eventName\":\"{}\",\"eventSource\":\"aws:dynamodb\",\"eventVersion\":\"1.1\"",
-            record.sequence_number,
-            record.size_bytes,
-            view.name(),
-            record.event_id,
-            record.event_name
-        );
-        out.extend_from_slice(tail.as_bytes());
-        if record.expired {
-            out.extend_from_slice(
-                br#","userIdentity":{"PrincipalId":"dynamodb.amazonaws.com","Type":"Service"}"#,
+            if record.poison != Some(Poison::NoKeys) {
+                out.extend_from_slice(b"\"Keys\":");
+                out.extend_from_slice(&record.keys);
+                out.push(b',');
+            }
+            for (name, image) in [("NewImage", &record.new), ("OldImage", &record.old)] {
+                if let Some(image) = image {
+                    out.push(b'"');
+                    out.extend_from_slice(name.as_bytes());
+                    out.extend_from_slice(b"\":");
+                    if record.poison.is_some() || !config.vary_order {
+                        out.extend_from_slice(&image.json);
+                    } else {
+                        write_varied(&image.json, shuffle, &mut out);
+                    }
+                    out.push(b',');
+                }
+            }
+            // Writing to memory does not fail.
+            let _ = write!(
+                out,
+                "\"SequenceNumber\":\"{}{}\",\"SizeBytes\":{},\"StreamViewType\":\"{}\"}},\"eventID\":\"{:032x}\",\"eventName\":\"{}\",\"eventSource\":\"aws:dynamodb\",\"eventVersion\":\"1.1\"",
+                record.position,
+                shard.suffix,
+                record.size(),
+                page.view.name(),
+                record.event_id,
+                record.event_name()
             );
+            if record.expired {
+                out.extend_from_slice(
+                    br#","userIdentity":{"PrincipalId":"dynamodb.amazonaws.com","Type":"Service"}"#,
+                );
+            }
+            out.push(b'}');
         }
-        out.push(b'}');
+        out.extend_from_slice(b"]}");
+        Ok(out)
     }
 }
 
+/// What a page holds: part of a shard's records.
+struct Selection<'a> {
+    arn: &'a str,
+    shard: String,
+    range: Range<usize>,
+    next: Option<String>,
+    view: ViewType,
+}
+
 impl Record {
+    fn event_name(&self) -> &'static str {
+        match (self.existed, self.exists) {
+            _ if self.poison == Some(Poison::UnknownEvent) => "REPLICATE",
+            (_, false) => "REMOVE",
+            (true, true) => "MODIFY",
+            (false, true) => "INSERT",
+        }
+    }
+
     fn size(&self) -> usize {
         let image = |image: &Option<Image>| image.as_ref().map_or(0, |image| image.size as usize);
         self.keys.len() + image(&self.old) + image(&self.new)
@@ -227,14 +285,9 @@ impl Record {
 }
 
 impl Shard {
-    fn view_of(&self, record: &Record, size_bytes: usize) -> StreamRecord {
+    fn view_of(&self, record: &Record) -> StreamRecord {
         StreamRecord {
-            event_name: match (record.existed, record.exists) {
-                _ if record.poison == Some(Poison::UnknownEvent) => "REPLICATE",
-                (_, false) => "REMOVE",
-                (true, true) => "MODIFY",
-                (false, true) => "INSERT",
-            },
+            event_name: record.event_name(),
             event_id: format!("{:032x}", record.event_id),
             created_s: record.created_s,
             keys: match record.poison {
@@ -244,7 +297,7 @@ impl Shard {
             new: record.new.as_ref().map(|image| image.json.clone()),
             old: record.old.as_ref().map(|image| image.json.clone()),
             sequence_number: self.number(record.position),
-            size_bytes,
+            size_bytes: record.size(),
             expired: record.expired,
             poison: record.poison,
         }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod aws_chunked;
 pub mod delivery;
+pub mod load;
 pub mod measuring;
 pub mod router;
 pub mod xml;

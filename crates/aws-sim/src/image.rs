@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use memchr::memchr2;
+
 use crate::attribute::{Map, item_size, map_bytes, parse_map};
 use crate::rng::Rng;
 
@@ -83,7 +85,7 @@ fn write_member(member: &[u8], rng: &mut Rng, out: &mut Vec<u8>) {
 
 /// Finds the members of the object or array that opens at `at`; leaves `at` behind its closing bracket.
 fn split(json: &[u8], at: &mut usize) -> Vec<(usize, usize)> {
-    let mut members = Vec::new();
+    let mut members = Vec::with_capacity(16);
     let mut depth = 0usize;
     let mut start = *at + 1;
     let mut here = *at;
@@ -118,12 +120,11 @@ fn split(json: &[u8], at: &mut usize) -> Vec<(usize, usize)> {
 /// The position behind the string that opens at `at`.
 fn skip_string(json: &[u8], at: usize) -> usize {
     let mut here = at + 1;
-    while here < json.len() {
-        match json[here] {
-            b'\\' => here += 2,
-            b'"' => return here + 1,
-            _ => here += 1,
+    while let Some(found) = json.get(here..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        if json[here + found] == b'"' {
+            return here + found + 1;
         }
+        here += found + 2;
     }
-    here
+    json.len()
 }

@@ -1,7 +1,11 @@
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sim::{Fault, FaultKind, RunningSim, Sim, TableSpec, World, WorldConfig};
+use serde_json::{Value, json};
 
 fn send(sim: &RunningSim, head: &str, body: &str) -> String {
     let address = sim.url.strip_prefix("http://").expect("plain http");
@@ -134,4 +138,111 @@ fn poison_is_planted_over_http() {
         shards.map(|shard| shard.records.len()).sum::<usize>()
     });
     assert_eq!(records, 1);
+}
+
+#[test]
+fn a_page_on_the_wire_says_what_a_typed_page_says() {
+    let mut world = World::new(WorldConfig::default());
+    let spec = TableSpec::new("T").range("sk", "S");
+    world.create_table(&spec).expect("a table");
+    world.generate_items("T", 0, 40, 300).expect("items");
+    // Another text of the same items: MODIFY, with both images.
+    world.generate_items("T", 0, 20, 300).expect("items");
+    let arn = world.stream_states().next().expect("a stream").arn.clone();
+    let shards: Vec<String> = world
+        .stream_states()
+        .flat_map(|stream| stream.shards().map(|shard| shard.id.clone()))
+        .collect();
+    let mut kinds = BTreeSet::new();
+    for shard in shards {
+        let iterator = world
+            .get_shard_iterator(&arn, &shard, "TRIM_HORIZON", None, None)
+            .expect("an iterator");
+        world.config.stream.empty_page_chance = 0.0;
+        let typed = world.get_records(&iterator, None).expect("a page");
+        let wire = world
+            .streams("GetRecords", json!({ "ShardIterator": iterator }))
+            .expect("a page");
+        let wire = wire["Records"].as_array().expect("records");
+        assert_eq!(wire.len(), typed.records.len());
+        for (wire, typed) in wire.iter().zip(&typed.records) {
+            let change = &wire["dynamodb"];
+            let image = |image: &Option<Arc<[u8]>>| {
+                let image = image.as_ref();
+                image.map_or(Value::Null, |image| {
+                    serde_json::from_slice(image).expect("JSON")
+                })
+            };
+            // Members of sets come in any order.
+            let sorted = |mut image: Value| {
+                if let Some(tags) = image.pointer_mut("/tags/SS").and_then(Value::as_array_mut) {
+                    tags.sort_by_key(Value::to_string);
+                }
+                image
+            };
+            assert_eq!(wire["eventName"], typed.event_name);
+            assert_eq!(wire["eventID"], typed.event_id);
+            assert_eq!(change["SequenceNumber"], typed.sequence_number);
+            assert_eq!(change["SizeBytes"], typed.size_bytes);
+            assert_eq!(change["Keys"], image(&Some(typed.keys.clone())));
+            assert_eq!(sorted(change["NewImage"].clone()), image(&typed.new));
+            assert_eq!(sorted(change["OldImage"].clone()), image(&typed.old));
+            let created = change["ApproximateCreationDateTime"].as_f64();
+            assert_eq!(created, Some(typed.created_s as f64));
+            kinds.insert(typed.event_name);
+        }
+    }
+    assert_eq!(kinds, BTreeSet::from(["INSERT", "MODIFY"]));
+}
+
+#[test]
+fn a_load_writes_stamped_items_at_its_rate() {
+    let sim = Sim::start(WorldConfig::default()).expect("a simulator");
+    let spec = TableSpec::new("T").range("sk", "S");
+    sim.handle
+        .with(|world| world.create_table(&spec))
+        .expect("a table");
+    let post = "POST /_sim/load HTTP/1.1\r\ncontent-type: application/json";
+    let refused = send(&sim, post, r#"{"table":"none","rate":1,"seconds":1}"#);
+    assert!(refused.contains("422"), "{refused}");
+    let before = SystemTime::now();
+    let body = r#"{"table":"T","rate":500,"seconds":0.4,"items":50,"bytes":300}"#;
+    let started = send(&sim, post, body);
+    assert!(started.ends_with(r#"{"id":1}"#), "{started}");
+    let state = loop {
+        let state = send(&sim, "GET /_sim/load/1 HTTP/1.1", "");
+        if state.contains(r#""running":false"#) {
+            break state;
+        }
+        std::thread::yield_now();
+    };
+    assert!(state.contains(r#""written":200"#), "{state}");
+    // 200 writes at 500 a second: the last one is due after 0.4 s.
+    assert!(before.elapsed().expect("time goes on").as_millis() >= 400);
+    let items = sim.handle.with(|world| world.table_items("T"));
+    assert_eq!(items.len(), 50);
+    for item in items {
+        let item: Value = serde_json::from_slice(&item).expect("JSON");
+        let number = |name: &str| item[name]["N"].as_str().and_then(|text| text.parse().ok());
+        let (n, at): (Option<u64>, Option<u64>) = (number("n"), number("written_us"));
+        assert!((150..200).contains(&n.expect("a number")), "{item}");
+        let at = UNIX_EPOCH + Duration::from_micros(at.expect("a stamp"));
+        assert!(at >= before && at <= SystemTime::now(), "{item}");
+    }
+    let stamped = r#"{"table":"T","rate":1000,"seconds":0.02,"start":7000,"stamp_key":true}"#;
+    send(&sim, post, stamped);
+    while !send(&sim, "GET /_sim/load/2 HTTP/1.1", "").contains(r#""running":false"#) {
+        std::thread::yield_now();
+    }
+    let items = sim.handle.with(|world| world.table_items("T"));
+    let keys = items.iter().filter_map(|item| {
+        let item: Value = serde_json::from_slice(item).ok()?;
+        Some(item["sk"]["S"].as_str()?.split_once('-')?.0.to_owned())
+    });
+    assert_eq!(
+        keys.filter(|number| number.starts_with("0000000070"))
+            .count(),
+        20
+    );
+    assert!(send(&sim, "GET /_sim/load/9 HTTP/1.1", "").contains("404"));
 }

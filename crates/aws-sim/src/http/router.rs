@@ -8,7 +8,7 @@ use axum::http::{Request, Response};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 
-use super::{admin, aws_chunked, delivery, measuring};
+use super::{admin, aws_chunked, delivery, load, measuring};
 use crate::api::{ApiRequest, ApiResponse, Call, S3Request};
 use crate::sim::Sim;
 
@@ -18,7 +18,12 @@ const MAX_BODY_BYTES: usize = 5 * 1024 * 1024 * 1024;
 /// The whole HTTP application.
 pub fn app(sim: Sim) -> Router {
     Router::new()
-        .nest("/_sim", admin::routes().merge(measuring::routes()))
+        .nest(
+            "/_sim",
+            admin::routes()
+                .merge(load::routes(sim.clone()))
+                .merge(measuring::routes()),
+        )
         .fallback(handle)
         .with_state(sim)
 }
