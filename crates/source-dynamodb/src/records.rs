@@ -9,6 +9,7 @@
 //!
 //! No message of this module shows a value.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use mirror::change::{EventKind, StreamPage, StreamRecord};
@@ -16,6 +17,15 @@ use mirror::error::{Error, ErrorKind, Result};
 use mirror::sequence_number::SequenceNumber;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+/// An answer as it always is. Its JSON is walked once; where this does not fit, [`Answer`] tells what is wrong.
+#[derive(Deserialize)]
+struct UsualAnswer<'a> {
+    #[serde(rename = "Records", borrow)]
+    records: Vec<Record<'a>>,
+    #[serde(rename = "NextShardIterator")]
+    next: Option<String>,
+}
 
 /// Every member stays raw, so that one of the wrong type is that record's trouble alone.
 #[derive(Deserialize)]
@@ -73,6 +83,13 @@ pub(crate) fn page(body: Vec<u8>) -> Result<StreamPage> {
     };
     // Checked once: serde_json would check every slice of bytes again.
     let text = std::str::from_utf8(&body).map_err(|error| broken(error.to_string()))?;
+    if let Some((records, next_iterator)) = usual(text) {
+        return Ok(StreamPage {
+            buffer: body,
+            records,
+            next_iterator,
+        });
+    }
     // The category alone: serde's own text can quote the body.
     let answer: Answer<'_> = serde_json::from_str(text)
         .map_err(|error| broken(format!("{:?} error in its JSON", error.classify())))?;
@@ -98,9 +115,30 @@ pub(crate) fn page(body: Vec<u8>) -> Result<StreamPage> {
     })
 }
 
+/// Records and iterator of an answer in which everything is understood.
+fn usual(text: &str) -> Option<(Vec<StreamRecord>, Option<String>)> {
+    let answer: UsualAnswer<'_> = serde_json::from_str(text).ok()?;
+    let mut records: Vec<StreamRecord> = Vec::with_capacity(answer.records.len());
+    for found in answer.records {
+        let before_ms = records.last().map_or(0, |record| record.creation_ms);
+        records.push(described(text.as_bytes(), found, None, before_ms)?);
+    }
+    Some((records, answer.next))
+}
+
 /// `None` without a position.
 fn record(body: &[u8], whole: &RawValue, before_ms: i64) -> Option<StreamRecord> {
     let found: Record<'_> = serde_json::from_str(whole.get()).ok()?;
+    described(body, found, Some(whole), before_ms)
+}
+
+/// `None` without a position, or if the record is not understood and nobody knows where it stands as a `whole`.
+fn described(
+    body: &[u8],
+    found: Record<'_>,
+    whole: Option<&RawValue>,
+    before_ms: i64,
+) -> Option<StreamRecord> {
     let change = found.dynamodb?;
     let sequence_number = SequenceNumber::parse(&text(change.sequence_number)?)?;
     let slice = |part: &RawValue| range_of(body, part);
@@ -117,10 +155,10 @@ fn record(body: &[u8], whole: &RawValue, before_ms: i64) -> Option<StreamRecord>
     Some(StreamRecord {
         // Of a record that is not understood the kind is never asked: no row can come of it.
         kind: understood.map_or(EventKind::Modify, |(kind, _)| kind),
-        keys: slice(understood.map_or(whole, |(_, keys)| keys)),
+        keys: slice(understood.map(|(_, keys)| keys).or(whole)?),
         new_image: understood.and(change.new_image).map(slice),
         old_image: understood.and(change.old_image).map(slice),
-        event_id: text(found.event_id).unwrap_or_default(),
+        event_id: text(found.event_id).unwrap_or_default().into_owned(),
         sequence_number,
         creation_ms: change
             .approximate_creation_date_time
@@ -141,8 +179,17 @@ fn range_of(body: &[u8], part: &RawValue) -> Range<usize> {
     start..start + part.get().len()
 }
 
-fn text(value: Option<&RawValue>) -> Option<String> {
-    serde_json::from_str(value?.get()).ok()
+fn text<'a>(value: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
+    let json = value?.get();
+    // Almost every text stands there as it is.
+    let plain = json
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .filter(|text| !text.contains('\\'));
+    match plain {
+        Some(plain) => Some(Cow::Borrowed(plain)),
+        None => serde_json::from_str(json).ok().map(Cow::Owned),
+    }
 }
 
 /// AWS sends seconds as a number with or without a fraction or an exponent. Milliseconds of our time have 13
