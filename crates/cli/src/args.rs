@@ -309,7 +309,8 @@ server.toml, every key with its default:
   export_ms = 10000
   discovery_ms = 30000
   stream_min_ms = 200
-  stream_idle_max_ms = 2000
+  stream_idle_max_ms = 30000
+  stream_idle_calls_per_hour = 10000  # GetRecords calls on idle shards, by one mirror
   retry_max_ms = 30000            # longest pause after a failure
   export_retry_ms = 300000        # before a new export after a failed one
   load_parallelism = 2            # export files loaded at a time

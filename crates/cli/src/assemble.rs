@@ -171,6 +171,9 @@ fn settings(plan: &Plan) -> Settings {
             discovery_ms: poll.discovery_ms.unwrap_or(defaults.discovery_ms),
             poll_min_ms: poll.stream_min_ms.unwrap_or(defaults.poll_min_ms),
             poll_idle_max_ms: poll.stream_idle_max_ms.unwrap_or(defaults.poll_idle_max_ms),
+            idle_calls_per_hour: poll
+                .stream_idle_calls_per_hour
+                .unwrap_or(defaults.idle_calls_per_hour),
             retry_max_ms: poll.retry_max_ms.unwrap_or(defaults.retry_max_ms),
             export_retry_ms: poll.export_retry_ms.unwrap_or(defaults.export_retry_ms),
             ..defaults

@@ -52,7 +52,7 @@ pub(crate) struct LimitsSection {
     pub(crate) query_result_mb: Option<u64>,
 }
 
-/// `[poll]`, milliseconds.
+/// `[poll]`, milliseconds, but for calls and files.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PollSection {
@@ -60,6 +60,7 @@ pub(crate) struct PollSection {
     pub(crate) discovery_ms: Option<u64>,
     pub(crate) stream_min_ms: Option<u64>,
     pub(crate) stream_idle_max_ms: Option<u64>,
+    pub(crate) stream_idle_calls_per_hour: Option<u64>,
     pub(crate) retry_max_ms: Option<u64>,
     pub(crate) export_retry_ms: Option<u64>,
     pub(crate) load_parallelism: Option<u16>,
@@ -191,7 +192,7 @@ mod tests {
     fn every_key_of_the_help_is_read() {
         let help = "host = \"0.0.0.0\"\nport = 1\nstate_dir = \"/s\"\n[clickhouse]\nurl = \"http://c\"\nuser = \"u\"\npassword = \"p\"\n\
             [engine]\nmax_memory_mb = 1\n[limits]\nmax_table_gb = 0\nmax_write_capacity_units = 0\nquery_seconds = 1\nquery_memory_mb = 1\nquery_result_mb = 1\n\
-            [poll]\nexport_ms = 1\ndiscovery_ms = 1\nstream_min_ms = 1\nstream_idle_max_ms = 1\nretry_max_ms = 1\nexport_retry_ms = 1\nload_parallelism = 1\n[log]\nformat = \"json\"\nlevel = \"debug\"\n";
+            [poll]\nexport_ms = 1\ndiscovery_ms = 1\nstream_min_ms = 1\nstream_idle_max_ms = 1\nstream_idle_calls_per_hour = 1\nretry_max_ms = 1\nexport_retry_ms = 1\nload_parallelism = 1\n[log]\nformat = \"json\"\nlevel = \"debug\"\n";
         let config = parse(help).unwrap();
         assert_eq!(config.limits.max_table_gb, Some(0));
         assert_eq!(config.log.format, LogFormat::Json);

@@ -21,6 +21,7 @@ pub(crate) mod file_loader;
 mod heal_phase;
 mod mirror_life;
 mod mirror_worker;
+mod poll_plan;
 mod prepare;
 mod retry;
 mod settings;

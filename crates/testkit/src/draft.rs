@@ -227,6 +227,8 @@ impl Draft {
             },
             poll_min_ms: self.between(200, 1000) as u64,
             poll_idle_max_ms: self.between(20, 120).max(idle_ms / SECOND) as u64 * 1000,
+            // As seldom as that.
+            idle_calls_per_hour: 1,
             linger_ms: [0, 100, 2_000][self.rng.below(3) as usize],
             pages_in_flight: [1, 2, 16][self.rng.below(3) as usize],
             ..WorkerSettings::default()

@@ -15,8 +15,11 @@ pub struct WorkerSettings {
     pub discovery_ms: u64,
     /// Shortest pause between two GetRecords of one shard, milliseconds: AWS allows five calls a second.
     pub poll_min_ms: u64,
-    /// Longest pause between two GetRecords of an idle shard, milliseconds.
+    /// Longest pause between two GetRecords of an idle shard, milliseconds, whatever that costs.
     pub poll_idle_max_ms: u64,
+    /// GetRecords calls an hour that one mirror may spend on shards that have no records, all of them together; each
+    /// costs, and 10,000 an hour are about a dollar a month.
+    pub idle_calls_per_hour: u64,
     /// Shortest time between two inserts of changes into one table, milliseconds; the first change after a quiet
     /// time waits for nothing.
     pub linger_ms: u64,
@@ -40,7 +43,8 @@ impl Default for WorkerSettings {
             export_poll_ms: 10_000,
             discovery_ms: 30_000,
             poll_min_ms: 200,
-            poll_idle_max_ms: 2_000,
+            poll_idle_max_ms: 30_000,
+            idle_calls_per_hour: 10_000,
             linger_ms: 100,
             export_retry_ms: 5 * 60 * 1000,
             pages_in_flight: 16,

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use mirror::change::StreamPage;
 use mirror::checkpoint::ShardCheckpoint;
+use mirror::clock::Clock;
 use mirror::error::{Error, ErrorKind};
 use mirror::sequence_number::SequenceNumber;
 use mirror::source::{ShardPosition, Source};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::backoff::Backoff;
-use super::{WorkerPorts, WorkerSettings};
+use super::poll_plan::{Found, PollPlan, Seat};
+use super::settings::WorkerSettings;
 
 /// A page with this many records or bytes was cut by AWS's limits (1,000 records, 1 MB): more is waiting, so
 /// ask again at once.
@@ -51,13 +53,15 @@ pub(crate) enum ShardEvent {
 
 /// A reader of one shard.
 pub(crate) struct ShardTask {
-    pub(crate) ports: WorkerPorts,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: WorkerSettings,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) stream_arn: String,
     pub(crate) shard: ShardCheckpoint,
     pub(crate) pages: Arc<Semaphore>,
     pub(crate) events: mpsc::Sender<ShardEvent>,
+    /// When this shard and the others of the stream are read.
+    pub(crate) plan: Arc<PollPlan>,
     /// See [`super::retry::Retry`].
     pub(crate) hurry: watch::Receiver<bool>,
 }
@@ -74,7 +78,7 @@ impl ShardTask {
     async fn read(self) -> Result<(), Unheard> {
         let id = &self.shard.shard_id;
         let mut backoff = Backoff::new(self.settings.retry_min_ms, self.settings.retry_max_ms, id);
-        let mut idle = self.settings.poll_min_ms;
+        let seat = self.plan.enter(id, self.shard.parent.as_deref());
         let mut position = self.shard.position.clone();
         let mut from_horizon = position.is_none();
         let mut iterator: Option<String> = None;
@@ -90,7 +94,7 @@ impl ShardTask {
             let Ok(permit) = Arc::clone(&self.pages).acquire_owned().await else {
                 return Ok(());
             };
-            let asked_at_ms = self.ports.clock.now_ms() + self.source.clock_ahead_ms();
+            let asked_at_ms = self.clock.now_ms() + self.source.clock_ahead_ms();
             let answer = self
                 .next_page(&mut iterator, from_horizon, position.as_ref())
                 .await;
@@ -104,7 +108,7 @@ impl ShardTask {
                         // A new iterator from where we are; never loop on the dead one.
                         ErrorKind::IteratorExpired => {
                             iterator = None;
-                            self.ports.clock.sleep_ms(self.settings.poll_min_ms).await;
+                            self.clock.sleep_ms(self.settings.poll_min_ms).await;
                         }
                         ErrorKind::TrimmedData => {
                             iterator = None;
@@ -130,7 +134,7 @@ impl ShardTask {
                             };
                             failing = true;
                             self.tell(ShardEvent::Failed { error }).await?;
-                            self.ports.clock.sleep_ms(pause).await;
+                            self.clock.sleep_ms(pause).await;
                         }
                     }
                     continue;
@@ -166,13 +170,17 @@ impl ShardTask {
             iterator.clone_from(&page.next_iterator);
             let end = iterator.is_none();
             let hurry = *self.hurry.borrow();
-            idle = match (has_news || hurry, at_tip) {
-                (true, _) => self.settings.poll_min_ms,
-                (false, true) => (idle * 3 / 2).min(self.settings.poll_idle_max_ms),
-                // Not known to be at the tip: soon.
-                (false, false) => idle,
+            let found = match (has_news, at_tip) {
+                (true, _) if full => Found::FullPage,
+                (true, _) => Found::News,
+                (false, true) => Found::AtTip,
+                (false, false) => Found::NothingYet,
             };
-            let next_in_ms = if full { 0 } else { idle };
+            let next_in_ms = match found {
+                // All of it was read before, and more is waiting behind it.
+                Found::NothingYet if full => 0,
+                _ => seat.next_ms(found, hurry, self.clock.now_ms()),
+            };
             self.tell(ShardEvent::Page {
                 shard_id: id.clone(),
                 page,
@@ -185,14 +193,30 @@ impl ShardTask {
             if end {
                 return Ok(());
             }
-            if next_in_ms > self.settings.poll_min_ms {
-                let mut hurry = self.hurry.clone();
-                tokio::select! {
-                    () = self.ports.clock.sleep_ms(next_in_ms) => {}
-                    Ok(_) = hurry.wait_for(|hurry| *hurry) => {}
-                }
-            } else if next_in_ms > 0 {
-                self.ports.clock.sleep_ms(next_in_ms).await;
+            self.rest(&seat, next_in_ms).await;
+        }
+    }
+
+    /// Waits until the shard is to be read again; the pause of an idle one may end early.
+    async fn rest(&self, seat: &Seat, pause_ms: u64) {
+        if !seat.is_long(pause_ms) {
+            if pause_ms > 0 {
+                self.clock.sleep_ms(pause_ms).await;
+            }
+            return;
+        }
+        let mut hurry = self.hurry.clone();
+        loop {
+            // Listened to before looking: nothing that happens from here on is missed.
+            let woken = seat.woken();
+            let left_ms = seat.left_ms(self.clock.now_ms());
+            if left_ms == 0 {
+                return;
+            }
+            tokio::select! {
+                () = self.clock.sleep_ms(left_ms) => {}
+                () = woken => {}
+                Ok(_) = hurry.wait_for(|hurry| *hurry) => return,
             }
         }
     }

@@ -36,7 +36,16 @@ impl StreamBatch {
         }
     }
 
-    /// Takes in one page of `shard`, which is the shard as far as it is durable. Records that were taken
+    /// The batch as it is, to be written, and an empty one in its place; `rows` is memory to be used again.
+    pub(crate) fn take(&mut self, rows: Batch) -> WrittenBatch {
+        WrittenBatch {
+            rows: std::mem::replace(&mut self.rows, rows),
+            quarantined: std::mem::take(&mut self.quarantined),
+            checkpoints: std::mem::take(&mut self.checkpoints),
+        }
+    }
+
+    /// Takes in one page of `shard`, which is the shard as far as it was written before this batch. Records that were taken
     /// before are skipped: reading is at-least-once.
     pub(crate) fn add(&mut self, shard: &ShardCheckpoint, page: &StreamPage) {
         let mut checkpoint = self
@@ -107,11 +116,22 @@ impl StreamBatch {
         self.rows.rows >= STREAM_BATCH_ROWS || self.rows.bytes() >= STREAM_BATCH_BYTES
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.rows.clear();
-        self.quarantined.clear();
-        self.checkpoints.clear();
+    /// Whether somebody waits for what is in the batch: rows are to be seen, or children of a shard to be read.
+    pub(crate) fn is_urgent(&self) -> bool {
+        let finished = || self.checkpoints.values().any(|shard| shard.finished);
+        self.rows.rows > 0 || !self.quarantined.is_empty() || finished()
     }
+}
+
+/// A batch that is being written.
+#[derive(Debug)]
+pub(crate) struct WrittenBatch {
+    /// Rows in the order they were read.
+    pub(crate) rows: Batch,
+    /// Records that could not become rows.
+    pub(crate) quarantined: Vec<QuarantinedRecord>,
+    /// Shards as they are once the rows are durable.
+    pub(crate) checkpoints: BTreeMap<String, ShardCheckpoint>,
 }
 
 /// The record as DynamoDB JSON, put together again for the quarantine: all that a row can be made of.

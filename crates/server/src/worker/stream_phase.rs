@@ -3,30 +3,32 @@
 //!
 //! One follower per mirror owns the shard tree and is the only writer of the table's changes. Readers
 //! ([`super::shard_task`]) only read. So the order inside a lineage is the order of the writes: a reader hands
-//! its pages over in order, one insert is in flight at a time, and a child's reader starts only after its
-//! parent's last record is durable.
+//! its pages over in order, one batch is in flight at a time while the next one is gathered ([`writing`]), and a
+//! child's reader starts only after its parent's last record is durable.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mirror::batch::Batch;
 use mirror::checkpoint::ShardCheckpoint;
 use mirror::error::ErrorKind;
 use mirror::heal::Coverage;
 use mirror::shard_tree::ShardTree;
-use mirror::sink::RowOrder;
 use mirror::source::{Shard, Source, StreamDescription};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tracing::warn;
 
 use super::MirrorSpec;
 use super::board::{Due, Topic};
+use super::poll_plan::PollPlan;
 use super::retry::Retry;
 use super::shard_task::ShardEvent;
-use super::stream_batch::StreamBatch;
+use super::stream_batch::{StreamBatch, WrittenBatch};
 
 mod discovery;
 mod gaps;
+mod writing;
 
 /// A shard's watermark is stored at least this often, milliseconds, so that a gap after a restart is not wider
 /// than it has to be.
@@ -73,17 +75,26 @@ pub(crate) struct StreamFollower {
     /// A shard ended, appeared, or lost its reader since readers were opened last.
     readers_due: bool,
     tasks: JoinSet<()>,
+    /// When each shard is read.
+    plan: Arc<PollPlan>,
+    /// What was read and is not being written yet.
     batch: StreamBatch,
-    permits: Vec<OwnedSemaphorePermit>,
+    /// What is being written, by the one task in `writes`.
+    in_flight: Option<Arc<WrittenBatch>>,
+    writes: JoinSet<writing::Written>,
+    /// Memory of a batch that was written.
+    spare: Option<Batch>,
     /// Watermarks as they are stored, by shard, milliseconds.
     stored_watermarks: BTreeMap<String, i64>,
     pages: Arc<Semaphore>,
     events: (mpsc::Sender<ShardEvent>, mpsc::Receiver<ShardEvent>),
     discovery: Option<JoinHandle<mirror::error::Result<StreamDescription>>>,
     next_discovery_ms: i64,
+    /// When somebody began to look last.
+    looked_ms: i64,
     /// A shard ended while somebody was looking already: what that look brings may be too old.
     look_again: bool,
-    last_insert_ms: i64,
+    last_write_ms: i64,
     published_ms: i64,
 }
 
@@ -101,6 +112,7 @@ impl StreamFollower {
         start: StreamStart,
     ) -> Self {
         let pages = Arc::new(Semaphore::new(retry.settings.pages_in_flight));
+        let plan = PollPlan::new(&retry.settings);
         let next_discovery_ms = retry.ports.clock.now_ms();
         let StreamStart {
             stream_arn,
@@ -124,13 +136,17 @@ impl StreamFollower {
             readers: BTreeMap::new(),
             readers_due: true,
             tasks: JoinSet::new(),
-            permits: Vec::new(),
+            plan,
+            in_flight: None,
+            writes: JoinSet::new(),
+            spare: None,
             pages,
             events: mpsc::channel(64),
             discovery: None,
             next_discovery_ms,
+            looked_ms: i64::MIN,
             look_again: false,
-            last_insert_ms: 0,
+            last_write_ms: 0,
             published_ms: 0,
         }
     }
@@ -165,6 +181,8 @@ impl StreamFollower {
         let end = self.follow().await.unwrap_or(StreamEnd::Cancelled);
         // Readers hold nothing durable; what they read and nobody wrote is read again.
         self.tasks.shutdown().await;
+        // Nobody else may write to the table before this insert has ended.
+        let _ = self.settle().await;
         if let Some(discovery) = self.discovery.take() {
             discovery.abort();
         }
@@ -174,6 +192,7 @@ impl StreamFollower {
     async fn follow(&mut self) -> Option<StreamEnd> {
         loop {
             if let Some(end) = self.end {
+                self.flush().await?;
                 return Some(end);
             }
             if std::mem::take(&mut self.readers_due) {
@@ -189,6 +208,18 @@ impl StreamFollower {
             if until_publishing <= 0 {
                 self.publish(now_ms);
             }
+            let until_write = self
+                .write_due_ms()
+                .map(|due_ms| due_ms.saturating_sub(now_ms));
+            // What has arrived is taken in first.
+            if until_write.is_some_and(|ms| ms <= 0)
+                && (self.batch.is_full() || self.events.1.is_empty())
+            {
+                self.start_writing();
+                continue;
+            }
+            let until_write = until_write.and_then(|ms| u64::try_from(ms).ok());
+            let has_room = !self.batch.is_full();
             let cancel = self.retry.cancel.clone();
             let clock = Arc::clone(&self.retry.ports.clock);
             tokio::select! {
@@ -205,14 +236,17 @@ impl StreamFollower {
                 () = clock.sleep_ms(until_discovery), if self.discovery.is_none() => self.start_discovery(),
                 // 4. A reader that is no more.
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.reader_ended(ended),
-                // 5. Records.
-                event = self.events.1.recv() => {
+                // 5. A batch that is durable.
+                Some(ended) = self.writes.join_next(), if !self.writes.is_empty() => self.written(ended)?,
+                // 6. Records, if there is room for them.
+                event = self.events.1.recv(), if has_room => {
                     if let Some(event) = event {
-                        self.collect(event).await?;
-                        self.flush().await?;
+                        self.take(event).await?;
                     }
                 }
-                // 6. Figures that nobody has seen yet.
+                // 7. Time to write.
+                () = clock.sleep_ms(until_write.unwrap_or(0)), if until_write.is_some_and(|ms| ms > 0) => {}
+                // 8. Figures that nobody has seen yet.
                 () = clock.sleep_ms(until_publishing.unsigned_abs()), if until_publishing > 0 => {}
             }
         }
@@ -220,33 +254,6 @@ impl StreamFollower {
 
     fn now_ms(&self) -> i64 {
         self.retry.ports.clock.now_ms()
-    }
-
-    /// Takes one event and then whatever else arrives within the linger, so that a busy table gets few big
-    /// inserts and a quiet one waits for nothing.
-    async fn collect(&mut self, first: ShardEvent) -> Option<()> {
-        self.take(first).await?;
-        let linger_until =
-            self.last_insert_ms + i64::try_from(self.retry.settings.linger_ms).unwrap_or(0);
-        while !self.batch.is_full() {
-            let event = match self.events.1.try_recv() {
-                Ok(event) => event,
-                Err(_) => {
-                    let left = u64::try_from(linger_until - self.now_ms()).unwrap_or(0);
-                    if left == 0 || self.batch.is_empty() || self.pages.available_permits() == 0 {
-                        break;
-                    }
-                    let clock = Arc::clone(&self.retry.ports.clock);
-                    tokio::select! {
-                        biased;
-                        event = self.events.1.recv() => event?,
-                        () = clock.sleep_ms(left) => break,
-                    }
-                }
-            };
-            self.take(event).await?;
-        }
-        Some(())
     }
 
     async fn take(&mut self, event: ShardEvent) -> Option<()> {
@@ -267,12 +274,13 @@ impl StreamFollower {
                     let next_in_ms = i64::try_from(next_in_ms).unwrap_or(i64::MAX);
                     reader.due_ms = now_ms.saturating_add(next_in_ms);
                 }
-                let Some(shard) = self.tree.get(&shard_id).cloned() else {
+                let Some(shard) = self.last_written(&shard_id).cloned() else {
                     return Some(());
                 };
                 if !page.records.is_empty() {
                     self.batch.add(&shard, &page);
-                    self.permits.push(permit);
+                    // The batch has what it needs of the page.
+                    drop((page, permit));
                 } else if let Some(tip_ms) = tip_ms {
                     self.at_tip(&shard, tip_ms);
                 }
@@ -281,7 +289,11 @@ impl StreamFollower {
                 }
             }
             ShardEvent::AtHorizon { shard_id } => self.at_horizon(&shard_id).await?,
-            ShardEvent::Trimmed { shard_id } => self.shard_trimmed(&shard_id).await?,
+            ShardEvent::Trimmed { shard_id } => {
+                // What was lost begins behind what was read.
+                self.flush().await?;
+                self.shard_trimmed(&shard_id).await?;
+            }
             ShardEvent::Gone { shard_id } => self.shard_gone(&shard_id).await?,
             ShardEvent::Failed { error } => {
                 warn!(mirror = %self.retry.mirror, error = %error.report(), "could not read a shard");
@@ -294,73 +306,36 @@ impl StreamFollower {
         Some(())
     }
 
+    /// A shard as far as it is durable or about to be, what is being gathered left out.
+    fn last_written(&self, shard_id: &str) -> Option<&ShardCheckpoint> {
+        let in_flight = self.in_flight.as_ref();
+        let in_flight = in_flight.and_then(|batch| batch.checkpoints.get(shard_id));
+        let known = self.tree.get(shard_id)?;
+        Some(in_flight.unwrap_or(known))
+    }
+
     /// The shard is read to its tip, once what was read before is durable.
     fn at_tip(&mut self, shard: &ShardCheckpoint, tip_ms: i64) {
-        let stored = self.stored_watermarks.get(&shard.shard_id);
+        let id = &shard.shard_id;
+        let stored = self.stored_watermarks.get(id);
         let is_stored = stored.is_some_and(|at| tip_ms - at <= WATERMARK_STORED_EVERY_MS);
-        if is_stored && !self.batch.checkpoints.contains_key(&shard.shard_id) {
-            self.tree.at_tip(&shard.shard_id, tip_ms);
+        let in_flight = self.in_flight.as_ref();
+        let is_moving = self.batch.checkpoints.contains_key(id)
+            || in_flight.is_some_and(|batch| batch.checkpoints.contains_key(id));
+        if is_stored && !is_moving {
+            self.tree.at_tip(id, tip_ms);
         } else {
             self.batch.at_tip(shard, tip_ms);
         }
     }
 
-    /// Makes the batch durable: rows, then quarantine, then checkpoints. Tries until it works.
-    async fn flush(&mut self) -> Option<()> {
-        if self.batch.is_empty() {
-            return Some(());
-        }
-        let (sink, plan) = (&self.retry.ports.sink, &self.spec.plan);
-        if !self.batch.quarantined.is_empty() {
-            let quarantined = &self.batch.quarantined;
-            warn!(mirror = %self.retry.mirror, rows = quarantined.len(), "records could not be converted and go to quarantine");
-            self.retry
-                .until_done(Topic::ClickHouse, "write to the quarantine", || {
-                    sink.quarantine(plan, quarantined)
-                })
-                .await?;
-        }
-        if self.batch.rows.rows > 0 {
-            let rows = &self.batch.rows;
-            self.retry
-                .until_done(Topic::ClickHouse, "insert changes", || {
-                    sink.insert(plan, rows, RowOrder::AsGiven)
-                })
-                .await?;
-            let now_ms = self.now_ms();
-            self.last_insert_ms = now_ms;
-            let written = self.batch.rows.rows as u64;
-            self.retry.board.inserted(now_ms);
-            self.retry.board.stream(|figures| figures.rows += written);
-        }
-        let checkpoints: Vec<ShardCheckpoint> = self.batch.checkpoints.values().cloned().collect();
-        self.store(&checkpoints, self.batch.quarantined.len() as u64)
-            .await?;
-        for shard in &checkpoints {
-            if let Some(watermark_ms) = shard.watermark_ms {
-                self.stored_watermarks
-                    .insert(shard.shard_id.clone(), watermark_ms);
-            }
-            if shard.finished {
-                self.readers.remove(&shard.shard_id);
-                self.readers_due = true;
-                // Its children exist or are about to: look at once.
-                self.look_at_once();
-            }
-        }
-        self.batch.clear();
-        self.permits.clear();
-        Some(())
-    }
-
-    async fn store(&mut self, checkpoints: &[ShardCheckpoint], quarantined: u64) -> Option<()> {
+    async fn store(&mut self, checkpoints: &[ShardCheckpoint]) -> Option<()> {
         let (store, mirror) = (&self.retry.ports.store, &self.retry.mirror);
         self.retry
             .until_done(Topic::Progress, "store checkpoints", || {
-                store.commit_shards(mirror, checkpoints, quarantined)
+                store.commit_shards(mirror, checkpoints, 0)
             })
             .await?;
-        self.retry.board.add_quarantined(quarantined);
         self.tree.commit(checkpoints);
         Some(())
     }

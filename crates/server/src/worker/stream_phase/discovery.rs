@@ -12,23 +12,41 @@ use super::super::board::Topic;
 use super::super::shard_task::ShardTask;
 use super::{Reader, StreamFollower};
 
+/// DescribeStream lists at most so many shards in one answer.
+const SHARDS_PER_PAGE: usize = 100;
+
+/// Looks are so far apart for each of their pages, milliseconds: AWS allows ten calls a second, and other tables want
+/// some of them.
+const PAGE_REST_MS: i64 = 200;
+
 impl StreamFollower {
     /// Children of a shard that ended exist or are about to: asks for a look now, or for another one if somebody
     /// is looking already.
     pub(super) fn look_at_once(&mut self) {
-        self.next_discovery_ms = self.next_discovery_ms.min(self.now_ms());
+        self.next_discovery_ms = self.next_discovery_ms.min(self.soonest_look_ms());
         self.look_again |= self.discovery.is_some();
+    }
+
+    /// Hundreds of shards may end within a minute: looking for the successors of each at once would be more
+    /// DescribeStream calls than AWS allows.
+    fn soonest_look_ms(&self) -> i64 {
+        let pages = self.listed.len() / SHARDS_PER_PAGE + 1;
+        let rest_ms = i64::try_from(pages).map_or(i64::MAX, |pages| pages * PAGE_REST_MS);
+        self.now_ms().max(self.looked_ms.saturating_add(rest_ms))
     }
 
     /// Decides when to look next.
     pub(super) fn plan_discovery(&mut self) {
         let pause_ms = i64::try_from(self.retry.settings.discovery_ms).unwrap_or(i64::MAX);
-        let pause_ms = if self.look_again { 0 } else { pause_ms };
-        self.look_again = false;
-        self.next_discovery_ms = self.now_ms().saturating_add(pause_ms);
+        self.next_discovery_ms = if std::mem::take(&mut self.look_again) {
+            self.soonest_look_ms()
+        } else {
+            self.now_ms().saturating_add(pause_ms)
+        };
     }
 
     pub(super) fn start_discovery(&mut self) {
+        self.looked_ms = self.now_ms();
         let (source, stream_arn) = (Arc::clone(&self.source), self.stream_arn.clone());
         self.discovery = Some(tokio::spawn(async move {
             source.describe_stream(&stream_arn).await
@@ -79,7 +97,7 @@ impl StreamFollower {
         }
         if !discovery.new.is_empty() {
             info!(mirror = %self.retry.mirror, new = discovery.new.len(), listed = self.listed.len(), "found shards");
-            self.store(&discovery.new, 0).await?;
+            self.store(&discovery.new).await?;
         }
         self.dead_ends().await?;
         self.forget(self.tree.outdated(&self.listed, self.now_ms()))
@@ -120,17 +138,18 @@ impl StreamFollower {
             .cloned()
             .collect();
         if !inherited.is_empty() {
-            self.store(&inherited, 0).await?;
+            self.store(&inherited).await?;
         }
         for shard in new {
             let task = ShardTask {
-                ports: self.retry.ports.clone(),
+                clock: Arc::clone(&self.retry.ports.clock),
                 settings: self.retry.settings.clone(),
                 source: Arc::clone(&self.source),
                 stream_arn: self.stream_arn.clone(),
                 shard: shard.clone(),
                 pages: Arc::clone(&self.pages),
                 events: self.events.0.clone(),
+                plan: Arc::clone(&self.plan),
                 hurry: self.retry.hurry.clone(),
             };
             let reader = Reader {

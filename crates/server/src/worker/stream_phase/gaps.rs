@@ -64,14 +64,11 @@ impl StreamFollower {
             .await?;
         }
         let now_ms = self.now_ms();
-        self.store(
-            &[ShardCheckpoint {
-                finished: true,
-                finished_at_ms: Some(now_ms),
-                ..shard
-            }],
-            0,
-        )
+        self.store(&[ShardCheckpoint {
+            finished: true,
+            finished_at_ms: Some(now_ms),
+            ..shard
+        }])
         .await?;
         self.readers.remove(shard_id);
         self.readers_due = true;
