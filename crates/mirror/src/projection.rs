@@ -13,9 +13,9 @@ use std::fmt;
 use crate::batch::Batch;
 use crate::change::{ChangeRecord, EventKind};
 use crate::plan::MirrorPlan;
-use crate::transcode::{TranscodeError, incremental_line};
+use crate::transcode::{AttributeName, Line, TranscodeError, incremental_line};
 
-use fill::{Fill, Image, Images, canonical};
+use fill::{Fill, Image, Images};
 
 /// Why a record is no row of this table. Holds no value of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +53,8 @@ impl std::error::Error for RowError {}
 #[derive(Clone, Debug)]
 pub struct Projection {
     fills: Vec<Fill>,
-    /// Canonical names of the table's key attributes, sorted by what they say.
-    keys: Vec<Vec<u8>>,
+    /// The table's key attributes, sorted by name.
+    keys: Vec<AttributeName>,
     needs: Needs,
     images: Images,
 }
@@ -89,7 +89,7 @@ impl Projection {
         keys.sort_unstable();
         Self {
             fills,
-            keys: keys.into_iter().map(canonical).collect(),
+            keys: keys.into_iter().map(AttributeName::new).collect(),
             needs,
             images: Images::default(),
         }
@@ -107,20 +107,21 @@ impl Projection {
 
     /// Appends the item of one line of an export file: [`Self::project`] for an EXPORT, in one pass over the
     /// line instead of two.
-    pub fn project_export_line(
+    pub fn project_export_line<'l>(
         &mut self,
-        line: &[u8],
+        line: impl Into<Line<'l>>,
         version_ms: i64,
         aws_region: &str,
         batch: &mut Batch,
     ) -> Result<(), RowError> {
         self.images.has_old = false;
         self.images.has_new = true;
+        let line = line.into();
         let item = match self.images.new.scan_export_line(line) {
             Ok(item) => item,
             Err(error) => return Err(RowError::broken(error)),
         };
-        let item = &line[item];
+        let item = &line.bytes()[item];
         let change = ChangeRecord {
             kind: EventKind::Export,
             keys: item,

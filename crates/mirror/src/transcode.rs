@@ -11,8 +11,10 @@
 //! Input is hostile: whatever it is, the outcome is plain JSON or a [`TranscodeError`] with a position.
 
 mod base64;
+mod block;
 mod error;
 mod find;
+mod lines;
 mod order;
 mod scan;
 mod text;
@@ -21,10 +23,13 @@ use std::ops::Range;
 
 pub use error::{TranscodeError, TranscodeErrorKind};
 pub use find::{IncrementalLine, TypedValue, export_line_item, find, incremental_line};
-pub(crate) use text::{escape_into, unescape_into};
+pub use lines::{Line, Lines};
+pub(crate) use order::AttributeName;
+pub(crate) use text::unescape_into;
 
+use block::{BLOCK, block_at};
 use order::Member;
-use scan::{SLACK, Scan};
+use scan::{SLACK, Scan, WINDOW};
 
 /// Longest item, bytes. AWS stops at 400 KB, a few MB of typed JSON; beyond this the input is no item.
 const MAX_INPUT: usize = 1 << 30;
@@ -120,7 +125,10 @@ pub struct Transcoder {
     /// Members of the outermost map, sorted by name.
     members: Vec<Member>,
     in_order: bool,
+    /// Scratch.
+    sorting: Vec<Member>,
     reorder: Vec<u8>,
+    padded: Vec<u8>,
 }
 
 impl Transcoder {
@@ -139,7 +147,7 @@ impl Transcoder {
     /// Appends one typed value (`{"S":"x"}`) as plain JSON and says what it was.
     pub fn value(&mut self, typed: &[u8], out: &mut Vec<u8>) -> Result<Descriptor, TranscodeError> {
         check_utf8(typed)?;
-        let mut scan = self.start(typed)?;
+        let mut scan = self.start(typed, typed.len())?;
         scan.skip_whitespace();
         let descriptor = scan.value(1)?;
         scan.skip_whitespace();
@@ -155,21 +163,32 @@ impl Transcoder {
     /// the projection until the next item.
     pub fn scan_item(&mut self, typed: &[u8]) -> Result<(), TranscodeError> {
         check_utf8(typed)?;
-        let end = self.scan_at(typed)?;
+        let end = self.scan_at(typed, typed.len())?;
         self.check_end(typed, end)
     }
 
     /// Like [`Self::scan_item`], for a line of an export file: `{"Item":{...}}`. One pass if the line looks
     /// like AWS's. Returns where in the line the item
     /// is.
-    pub fn scan_export_line(&mut self, line: &[u8]) -> Result<Range<usize>, TranscodeError> {
+    pub fn scan_export_line<'l>(
+        &mut self,
+        line: impl Into<Line<'l>>,
+    ) -> Result<Range<usize>, TranscodeError> {
         const OPENING: &[u8] = b"{\"Item\":";
-        check_utf8(line)?;
+        let Line {
+            ahead,
+            len,
+            is_utf8,
+        } = line.into();
+        let line = &ahead[..len];
+        if !is_utf8 {
+            check_utf8(line)?;
+        }
         if line.starts_with(OPENING) {
             let start = OPENING.len();
             let end = start
                 + self
-                    .scan_at(&line[start..])
+                    .scan_at(&ahead[start..], len - start)
                     .map_err(|error| error.behind(start))?;
             if line[end..].trim_ascii_end() == b"}" {
                 return Ok(start..end);
@@ -179,7 +198,7 @@ impl Transcoder {
         let item = export_line_item(line)?;
         let typed = &line[item.clone()];
         let behind = |error: TranscodeError| error.behind(item.start);
-        let end = self.scan_at(typed).map_err(behind)?;
+        let end = self.scan_at(typed, typed.len()).map_err(behind)?;
         self.check_end(typed, end).map_err(behind)?;
         Ok(item)
     }
@@ -191,33 +210,33 @@ impl Transcoder {
             out.extend_from_slice(plain);
             return;
         }
-        out.reserve(plain.len());
+        out.reserve(plain.len() + BLOCK);
         out.push(b'{');
-        // Members that follow each other in both orders are copied together, with the commas between them.
-        let mut run = 0..0;
         for member in &self.members {
             let text = member.text();
-            if text.start == run.end + 1 && !run.is_empty() {
-                run.end = text.end;
-                continue;
+            let end = out.len() + text.len();
+            let mut at = text.start;
+            // Whole blocks: what is too much is cut off.
+            while let Some(block) = block_at(&self.plain, at) {
+                out.extend_from_slice(block);
+                at += BLOCK;
+                if at >= text.end {
+                    break;
+                }
             }
-            if !run.is_empty() {
-                out.extend_from_slice(&plain[run]);
-                out.push(b',');
-            }
-            run = text;
+            out.truncate(end);
+            out.push(b',');
         }
-        out.extend_from_slice(&plain[run]);
+        out.pop();
         out.push(b'}');
     }
 
-    /// The attribute of the item last scanned whose name, canonically escaped, is `name`, and its typed
-    /// value's place in the input.
-    pub(crate) fn attribute(&self, name: &[u8]) -> Option<(PlainValue<'_>, Range<usize>)> {
+    /// The attribute of the item last scanned that has this name, and its typed value's place in the input.
+    pub(crate) fn attribute(&self, name: &AttributeName) -> Option<(PlainValue<'_>, Range<usize>)> {
         let member = self
             .members
             .iter()
-            .find(|member| &self.plain[member.name()] == name)?;
+            .find(|member| name.is_of(member, &self.plain))?;
         let value = PlainValue {
             descriptor: member.descriptor,
             json: &self.plain[member.value()],
@@ -225,9 +244,9 @@ impl Transcoder {
         Some((value, member.typed()))
     }
 
-    /// Scans the map that `input` starts with; returns where it ends.
-    fn scan_at(&mut self, input: &[u8]) -> Result<usize, TranscodeError> {
-        let mut scan = self.start(input)?;
+    /// Scans the map that the first `len` bytes of `ahead` start with; returns where it ends.
+    fn scan_at(&mut self, ahead: &[u8], len: usize) -> Result<usize, TranscodeError> {
+        let mut scan = self.start(ahead, len)?;
         let outcome = scan.item();
         let (end, len) = (scan.pos, scan.at);
         match outcome {
@@ -243,20 +262,30 @@ impl Transcoder {
         }
     }
 
-    fn start<'a>(&'a mut self, input: &'a [u8]) -> Result<Scan<'a>, TranscodeError> {
+    fn start<'a>(&'a mut self, ahead: &'a [u8], len: usize) -> Result<Scan<'a>, TranscodeError> {
         self.forget();
-        if input.len() > MAX_INPUT {
+        if len > MAX_INPUT {
             return Err(TranscodeError::new(TranscodeErrorKind::TooLong, MAX_INPUT));
         }
-        if self.plain.len() < input.len() + SLACK {
-            self.plain.resize(input.len() + SLACK, 0);
+        if self.plain.len() < len + SLACK {
+            self.plain.resize(len + SLACK, 0);
+        }
+        let mut ahead = ahead;
+        if ahead.len() < len + WINDOW {
+            // The hot loop wants to look further than the end.
+            self.padded.clear();
+            self.padded.extend_from_slice(&ahead[..len]);
+            self.padded.resize(len + WINDOW, 0);
+            ahead = &self.padded;
         }
         Ok(Scan {
-            input,
+            input: &ahead[..len],
+            ahead,
             pos: 0,
             plain: &mut self.plain,
             at: 0,
             members: &mut self.members,
+            sorting: &mut self.sorting,
             reorder: &mut self.reorder,
         })
     }

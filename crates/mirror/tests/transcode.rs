@@ -249,7 +249,7 @@ proptest! {
         }
         let _ = find(&typed, &["deep".to_owned(), "d".to_owned()]);
         let mut transcoder = Transcoder::new();
-        let _ = transcoder.scan_export_line(&typed);
+        let _ = transcoder.scan_export_line(typed.as_slice());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::batch::BatchColumn;
 use crate::change::{ChangeRecord, EventKind};
 use crate::column_type::ColumnType;
 use crate::plan::{PlanColumn, RecordPath};
-use crate::transcode::{Descriptor, PlainValue, Transcoder, escape_into, find};
+use crate::transcode::{AttributeName, Descriptor, PlainValue, Transcoder, find};
 
 /// What one column is filled with.
 #[derive(Clone, Debug)]
@@ -26,8 +26,7 @@ enum Content {
     Whole(Image),
     Attribute {
         image: Image,
-        /// Canonically escaped.
-        name: Vec<u8>,
+        name: AttributeName,
         /// Names below it.
         below: Vec<String>,
     },
@@ -66,13 +65,6 @@ struct Below {
     plain: Vec<u8>,
 }
 
-/// A name as the transcoder writes it.
-pub(super) fn canonical(name: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    escape_into(name, &mut out);
-    out
-}
-
 impl ChangeRecord<'_> {
     /// The item of an export.
     pub(super) fn item(&self) -> &[u8] {
@@ -96,7 +88,7 @@ impl Fill {
             None => Content::Whole(image),
             Some((name, below)) => Content::Attribute {
                 image,
-                name: canonical(name),
+                name: AttributeName::new(name),
                 below: below.to_vec(),
             },
         };
@@ -136,7 +128,7 @@ impl Fill {
         &self,
         change: &ChangeRecord<'_>,
         images: &mut Images,
-        keys: &[Vec<u8>],
+        keys: &[AttributeName],
         out: &mut BatchColumn,
     ) -> Result<(), RowError> {
         let scalar = &self.column_type.scalar;
@@ -177,7 +169,7 @@ impl Fill {
         image: Image,
         change: &ChangeRecord<'_>,
         images: &Images,
-        keys: &[Vec<u8>],
+        keys: &[AttributeName],
         out: &mut BatchColumn,
     ) -> Result<(), RowError> {
         if self.column_type.scalar.width().is_some() {
@@ -215,7 +207,7 @@ impl Fill {
     fn attribute(
         &self,
         image: Image,
-        name: &[u8],
+        name: &AttributeName,
         below: &[String],
         change: &ChangeRecord<'_>,
         images: &mut Images,
@@ -278,7 +270,7 @@ impl Fill {
 }
 
 /// Writes the key attributes of the item last scanned, as a stream's `Keys` would be written.
-fn write_keys(item: &Transcoder, keys: &[Vec<u8>], out: &mut Vec<u8>) {
+fn write_keys(item: &Transcoder, keys: &[AttributeName], out: &mut Vec<u8>) {
     out.push(b'{');
     let mut first = true;
     for name in keys {
@@ -290,7 +282,7 @@ fn write_keys(item: &Transcoder, keys: &[Vec<u8>], out: &mut Vec<u8>) {
         }
         first = false;
         out.push(b'"');
-        out.extend_from_slice(name);
+        out.extend_from_slice(name.canonical());
         out.extend_from_slice(b"\":");
         out.extend_from_slice(value.json);
     }

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::Descriptor;
+use super::block::copy_blocks;
 use super::error::{TranscodeError, TranscodeErrorKind};
-use super::text::{compare_canonical, decoded_prefix};
+use super::text::{compare_canonical, decoded_prefix, escape_into};
 use crate::number::compare_texts;
 
 /// What the elements of a set are sorted by.
@@ -38,25 +39,58 @@ pub(super) struct Member {
     pub(super) descriptor: Descriptor,
 }
 
+#[inline(always)]
 fn index(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
+    debug_assert!(at <= super::MAX_INPUT + super::scan::SLACK);
+    at as u32
 }
 
-/// First eight bytes of what a name says, zeros behind a shorter one.
-#[inline]
-fn prefix(plain: &[u8], name: &Range<usize>, escaped: bool) -> u64 {
-    if escaped {
-        return decoded_prefix(&plain[name.clone()]);
+/// What most comparisons of names are decided by: the first eight bytes, big endian, zeros behind a shorter one.
+#[inline(always)]
+pub(super) fn short_prefix(name: &[u8; 16], len: usize) -> u64 {
+    let mut head = [0; 8];
+    head.copy_from_slice(&name[..8]);
+    let spare = 8_usize.saturating_sub(len) as u32 * 8;
+    // In two steps, for an empty name.
+    u64::from_be_bytes(head) >> (spare / 2) >> (spare - spare / 2)
+        << (spare / 2)
+        << (spare - spare / 2)
+}
+
+/// [`short_prefix`] of what a canonical name says.
+pub(super) fn prefix(name: &[u8]) -> u64 {
+    match name.first_chunk() {
+        Some(head) if !head.contains(&b'\\') => u64::from_be_bytes(*head),
+        _ => decoded_prefix(name),
     }
-    let len = name.end - name.start;
-    let head = match plain.get(name.start..).and_then(<[u8]>::first_chunk) {
-        Some(head) => u64::from_be_bytes(*head),
-        None => return decoded_prefix(&plain[name.clone()]),
-    };
-    match len {
-        0 => 0,
-        1..8 => head & (u64::MAX << (64 - 8 * len)),
-        _ => head,
+}
+
+/// A name to look for among the members of a map.
+#[derive(Clone, Debug)]
+pub(crate) struct AttributeName {
+    prefix: u64,
+    canonical: Vec<u8>,
+}
+
+impl AttributeName {
+    /// Takes the name as it is, not escaped.
+    pub(crate) fn new(name: &str) -> Self {
+        let mut canonical = Vec::new();
+        escape_into(name, &mut canonical);
+        Self {
+            prefix: prefix(&canonical),
+            canonical,
+        }
+    }
+
+    /// The name with canonical escapes.
+    pub(crate) fn canonical(&self) -> &[u8] {
+        &self.canonical
+    }
+
+    #[inline]
+    pub(super) fn is_of(&self, member: &Member, plain: &[u8]) -> bool {
+        self.prefix == member.prefix && plain[member.name()] == self.canonical
     }
 }
 
@@ -64,7 +98,7 @@ impl Member {
     /// A member of a map; `name` runs from the opening quote to the closing one (excluded).
     #[inline]
     pub(super) fn named(
-        plain: &[u8],
+        prefix: u64,
         name: Range<usize>,
         end: usize,
         escaped: bool,
@@ -73,7 +107,7 @@ impl Member {
         descriptor: Descriptor,
     ) -> Self {
         Self {
-            prefix: prefix(plain, &(name.start + 1..name.end), escaped),
+            prefix,
             start: index(name.start),
             name_end: index(name.end),
             end: index(end),
@@ -98,6 +132,11 @@ impl Member {
             escaped: false,
             descriptor: Descriptor::S,
         }
+    }
+
+    /// First eight bytes of the name, big endian, zeros behind a shorter one.
+    pub(super) fn prefix(&self) -> u64 {
+        self.prefix
     }
 
     /// The whole member in the output, without the comma.
@@ -158,13 +197,93 @@ fn unquoted(text: &[u8]) -> &[u8] {
         .unwrap_or(text)
 }
 
+/// Maps up to this size are sorted by counting.
+const FEW: usize = 32;
+
+/// Sorts by prefixes: counts for each member how many are below it, without a branch that could be guessed
+/// wrong. Does nothing if two prefixes are equal.
+fn sort_prefixes(members: &mut [Member], scratch: &mut Vec<Member>) {
+    // Nothing is above the filling.
+    let mut keys = [u64::MAX; FEW];
+    for (key, member) in keys.iter_mut().zip(&*members) {
+        *key = member.prefix;
+    }
+    let count = members.len();
+    let (chunks, _) = keys.as_chunks::<4>();
+    let chunks = &chunks[..count.div_ceil(4)];
+    let mut places = [0_u8; FEW];
+    let mut sum = 0;
+    for (place, key) in places.iter_mut().zip(&keys[..count]) {
+        let mut below = 0;
+        for [a, b, c, d] in chunks {
+            below += usize::from(a < key) + usize::from(b < key);
+            below += usize::from(c < key) + usize::from(d < key);
+        }
+        sum += below;
+        *place = below as u8;
+    }
+    if sum != count * (count - 1) / 2 {
+        return;
+    }
+    scratch.clear();
+    scratch.extend_from_slice(members);
+    for (member, place) in scratch.iter().zip(places) {
+        members[usize::from(place)] = *member;
+    }
+}
+
+/// Writes the members, which lie in `plain` with the byte behind each, one after the other with commas between.
+/// Gives their length without the last comma. Both slices have a block to spare.
+pub(super) fn write_members(
+    members: &[Member],
+    plain: &[u8],
+    to: &mut [u8],
+    start: usize,
+) -> usize {
+    let mut at = start;
+    for member in members {
+        let len = (member.end - member.start) as usize;
+        copy_blocks(plain, member.start as usize, to, at, len);
+        at += len;
+        to[at] = b',';
+        at += 1;
+    }
+    at - start - 1
+}
+
 /// Sorts the members of a map without allocating. Two equal names are an error, at the later one.
-pub(super) fn sort_names(members: &mut [Member], plain: &[u8]) -> Result<(), TranscodeError> {
-    members.sort_unstable_by(|a, b| a.compare_names(b, plain));
-    for pair in members.windows(2) {
-        if pair[0].compare_names(&pair[1], plain).is_eq() {
-            let at = pair[0].name_at.max(pair[1].name_at) as usize;
-            return Err(TranscodeError::new(TranscodeErrorKind::DuplicateName, at));
+pub(super) fn sort_names(
+    members: &mut [Member],
+    scratch: &mut Vec<Member>,
+    plain: &[u8],
+) -> Result<(), TranscodeError> {
+    if members.len() > FEW {
+        members.sort_unstable_by(|a, b| a.compare_names(b, plain));
+    } else if members.len() > 4 {
+        sort_prefixes(members, scratch);
+    }
+    // Not much is left to do: equal prefixes, short maps.
+    let mut has_equal = false;
+    for at in 1..members.len() {
+        let mut place = at;
+        while place > 0 {
+            match members[place - 1].compare_names(&members[place], plain) {
+                Ordering::Less => break,
+                Ordering::Greater => members.swap(place - 1, place),
+                Ordering::Equal => {
+                    has_equal = true;
+                    break;
+                }
+            }
+            place -= 1;
+        }
+    }
+    if has_equal {
+        for pair in members.windows(2) {
+            if pair[0].compare_names(&pair[1], plain).is_eq() {
+                let at = pair[0].name_at.max(pair[1].name_at) as usize;
+                return Err(TranscodeError::new(TranscodeErrorKind::DuplicateName, at));
+            }
         }
     }
     Ok(())

@@ -3,9 +3,13 @@
 //! Plain JSON is never longer than the typed JSON it came from, so the output is written by index into a
 //! buffer as long as the input, and strings are copied while their end is looked for.
 
+mod leaves;
 mod map;
 
+pub(super) use leaves::WINDOW;
+
 use super::Descriptor;
+use super::block::{BLOCK, block_at, specials};
 use super::error::{TranscodeError, TranscodeErrorKind as Kind};
 use super::order::{Member, Order};
 use super::text::{canonical_escape, copy_plain_run, decode_escape};
@@ -13,16 +17,19 @@ use crate::limits::MAX_DEPTH;
 use crate::number::{is_json_number, json_number_len};
 
 /// Bytes the output buffer must be longer than the input: words are stored whole.
-pub(super) const SLACK: usize = 40;
+pub(super) const SLACK: usize = 4 * BLOCK;
 
 type Result<T> = std::result::Result<T, TranscodeError>;
 
 pub(super) struct Scan<'a> {
     pub(super) input: &'a [u8],
+    /// The input and what follows it: may be looked at, so that whole blocks can be read up to the input's end.
+    pub(super) ahead: &'a [u8],
     pub(super) pos: usize,
     pub(super) plain: &'a mut [u8],
     pub(super) at: usize,
     pub(super) members: &'a mut Vec<Member>,
+    pub(super) sorting: &'a mut Vec<Member>,
     pub(super) reorder: &'a mut Vec<u8>,
 }
 
@@ -38,6 +45,16 @@ impl Scan<'_> {
 
     /// Scans `{"S":"x"}` and what else a value may be.
     pub(super) fn value(&mut self, depth: usize) -> Result<Descriptor> {
+        let (pos, at) = (self.pos, self.at);
+        if let Some([b'{', b'"', letter, b'"', b':', b'"']) =
+            self.ahead.get(pos..).and_then(<[u8]>::first_chunk)
+        {
+            (self.pos, self.at) = (pos + 6, at);
+            if let Some(descriptor) = self.quick_text(*letter) {
+                return Ok(descriptor);
+            }
+            (self.pos, self.at) = (pos, at);
+        }
         let descriptor = self.open_value()?;
         self.value_body(descriptor, depth)?;
         Ok(descriptor)
@@ -47,7 +64,6 @@ impl Scan<'_> {
     #[inline]
     fn value_body(&mut self, descriptor: Descriptor, depth: usize) -> Result<()> {
         match descriptor {
-            Descriptor::S if self.plain_string() => return Ok(()),
             Descriptor::S => self.string()?,
             Descriptor::N => self.number()?,
             Descriptor::B => self.binary()?,
@@ -62,6 +78,12 @@ impl Scan<'_> {
             Descriptor::Ns => self.set(Order::Numbers, Self::number)?,
             Descriptor::Bs => self.set(Order::Texts, Self::binary)?,
         }
+        self.close_value()
+    }
+
+    /// Reads the brace behind a value.
+    #[inline]
+    fn close_value(&mut self) -> Result<()> {
         self.skip_whitespace();
         match self.peek() {
             Some(b'}') => self.pos += 1,
@@ -71,20 +93,60 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Reads `"text"}` if there is neither an escape nor white space; otherwise nothing has happened.
-    #[inline]
-    fn plain_string(&mut self) -> bool {
-        if self.peek() != Some(b'"') {
-            return false;
+    /// Reads a text from behind its opening quote to behind the brace: S or N as AWS writes them. `None` if it is
+    /// anything else; then the caller must go back.
+    #[inline(always)]
+    fn quick_text(&mut self, letter: u8) -> Option<Descriptor> {
+        let (descriptor, pos, at) = match letter {
+            b'S' => {
+                self.plain[self.at] = b'"';
+                let (pos, at) = self.quick_string(self.pos, self.at + 1)?;
+                self.plain[at] = b'"';
+                (Descriptor::S, pos, at + 1)
+            }
+            b'N' => {
+                let (pos, at) = self.quick_number(self.pos, self.at)?;
+                (Descriptor::N, pos, at)
+            }
+            _ => return None,
+        };
+        if pos + 2 > self.input.len() || self.ahead.get(pos..)?.first_chunk() != Some(b"\"}") {
+            return None;
         }
-        self.plain[self.at] = b'"';
-        let (pos, at) = copy_plain_run(self.input, self.plain, self.pos + 1, self.at + 1);
-        if self.input.get(pos..).and_then(<[u8]>::first_chunk) != Some(b"\"}") {
-            return false;
+        (self.pos, self.at) = (pos + 2, at);
+        Some(descriptor)
+    }
+
+    /// Copies string contents; gives the positions behind.
+    #[inline(always)]
+    fn quick_string(&mut self, pos: usize, at: usize) -> Option<(usize, usize)> {
+        let block = block_at(self.ahead, pos)?;
+        self.plain[at..at + BLOCK].copy_from_slice(block);
+        let run = specials(block).trailing_zeros() as usize;
+        if run < BLOCK && block[run] == b'"' {
+            return Some((pos + run, at + run));
         }
-        self.plain[at] = b'"';
-        (self.pos, self.at) = (pos + 2, at + 1);
-        true
+        self.long_string(pos, at)
+    }
+
+    #[inline(never)]
+    fn long_string(&mut self, pos: usize, at: usize) -> Option<(usize, usize)> {
+        let back = (self.pos, self.at);
+        (self.pos, self.at) = (pos, at);
+        let outcome = self.copy_string();
+        let end = (self.pos, self.at);
+        (self.pos, self.at) = back;
+        // Errors are found again, from the start, by the caller's other way.
+        outcome.ok().map(|_| (end.0 - 1, end.1))
+    }
+
+    /// Copies a number without exponent; gives the positions behind.
+    #[inline(always)]
+    fn quick_number(&mut self, pos: usize, at: usize) -> Option<(usize, usize)> {
+        let block = block_at(self.ahead, pos)?;
+        self.plain[at..at + BLOCK].copy_from_slice(block);
+        let len = leaves::number_len(block)?;
+        Some((pos + len, at + len))
     }
 
     /// Reads up to where the value behind its descriptor starts.
@@ -252,7 +314,7 @@ impl Scan<'_> {
     fn copy_string(&mut self) -> Result<bool> {
         let mut escaped = false;
         loop {
-            (self.pos, self.at) = copy_plain_run(self.input, self.plain, self.pos, self.at);
+            self.copy_run();
             match self.peek() {
                 Some(b'"') => {
                     self.pos += 1;
@@ -267,6 +329,21 @@ impl Scan<'_> {
                 None => return self.fail(Kind::Truncated),
             }
         }
+    }
+
+    /// Copies up to the next quote, backslash or control character, or the end of the input.
+    #[inline(always)]
+    fn copy_run(&mut self) {
+        if let Some(block) = block_at(self.ahead, self.pos) {
+            self.plain[self.at..self.at + BLOCK].copy_from_slice(block);
+            let run = specials(block).trailing_zeros() as usize;
+            if run < BLOCK && self.pos + run < self.input.len() {
+                self.pos += run;
+                self.at += run;
+                return;
+            }
+        }
+        (self.pos, self.at) = copy_plain_run(self.input, self.plain, self.pos, self.at);
     }
 
     /// Writes a character inside a string; says whether as an escape sequence.

@@ -5,55 +5,30 @@
 
 use std::cmp::Ordering;
 
+use super::block::{BLOCK, block_at, specials};
 use super::error::{TranscodeError, TranscodeErrorKind};
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// Index of the first byte of `word` (little endian) that ends a run of plain string bytes; 8 if none does.
-pub(super) fn plain_run(word: u64) -> usize {
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
-    // The borrow of a hit can only spoil bytes above it, so the lowest hit is exact.
-    let hits = (quote.wrapping_sub(ONES) & !quote)
-        | (backslash.wrapping_sub(ONES) & !backslash)
-        | (word.wrapping_sub(ONES * 0x20) & !word);
-    ((hits & HIGH).trailing_zeros() / 8) as usize
-}
-
-/// Whether 32 bytes hold neither a quote, a backslash nor a control character. The compiler makes vectors of it.
-pub(super) fn is_plain_block(block: &[u8; 32]) -> bool {
-    let mut hits = 0_u8;
-    for byte in block {
-        hits |= u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < 0x20);
-    }
-    hits == 0
-}
 
 /// Position of the next quote, backslash or control character from `from` on, or the end of the input.
 pub(super) fn next_special(input: &[u8], from: usize) -> usize {
     let mut at = from;
-    while let Some(chunk) = input.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let run = plain_run(u64::from_le_bytes(*chunk));
+    while let Some(block) = block_at(input, at) {
+        let run = specials(block).trailing_zeros() as usize;
         at += run;
-        if run < 8 {
+        if run < BLOCK {
             return at;
         }
-        while let Some(block) = input.get(at..).and_then(<[u8]>::first_chunk::<32>) {
-            if !is_plain_block(block) {
-                break;
-            }
-            at += 32;
-        }
     }
-    while at < input.len() && plain_run(u64::from(input[at]) | HIGH_FILL) == 8 {
+    while let Some(byte) = input.get(at)
+        && !is_special(*byte)
+    {
         at += 1;
     }
     at
 }
 
-/// Harmless bytes above the one in question.
-const HIGH_FILL: u64 = 0x6161_6161_6161_6100;
+fn is_special(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
+}
 
 /// Skips a string whose opening quote is before `from`. Gives the position after the closing quote and
 /// whether there was any escape sequence. Escapes are checked when they are decoded, not here.
@@ -182,10 +157,13 @@ pub(crate) fn unescape_into(canonical: &[u8], out: &mut Vec<u8>) {
 
 /// Compares two canonical texts by the UTF-8 bytes of what they say.
 pub(super) fn compare_canonical(a: &[u8], b: &[u8]) -> Ordering {
+    if memchr::memchr(b'\\', a).is_none() && memchr::memchr(b'\\', b).is_none() {
+        return a.cmp(b);
+    }
     Decoded(a, 0).cmp(Decoded(b, 0))
 }
 
-/// First eight bytes of what a canonical text says, big endian, zeros behind a shorter one.
+/// First bytes of what a canonical text says, big endian, zeros behind a shorter one.
 #[cold]
 pub(super) fn decoded_prefix(canonical: &[u8]) -> u64 {
     let mut head = [0; 8];
@@ -196,54 +174,30 @@ pub(super) fn decoded_prefix(canonical: &[u8]) -> u64 {
 }
 
 /// Copies up to the next quote, backslash or control character, or the end of the input; gives the positions
-/// behind. `plain` has as much room from `at` on as the input has from `pos` on, and a word more.
-#[inline(always)]
+/// behind. `plain` has as much room from `at` on as the input has from `pos` on, and a block more.
 pub(super) fn copy_plain_run(
     input: &[u8],
     plain: &mut [u8],
     mut pos: usize,
     mut at: usize,
 ) -> (usize, usize) {
-    for _ in 0..3 {
-        let Some(chunk) = input.get(pos..).and_then(<[u8]>::first_chunk::<8>) else {
-            break;
-        };
-        plain[at..at + 8].copy_from_slice(chunk);
-        let run = plain_run(u64::from_le_bytes(*chunk));
+    while let Some(block) = block_at(input, pos) {
+        plain[at..at + BLOCK].copy_from_slice(block);
+        let run = specials(block).trailing_zeros() as usize;
         pos += run;
         at += run;
-        if run < 8 {
+        if run < BLOCK {
             return (pos, at);
         }
     }
-    copy_long_run(input, plain, pos, at)
-}
-
-#[inline(never)]
-fn copy_long_run(input: &[u8], plain: &mut [u8], mut pos: usize, mut at: usize) -> (usize, usize) {
-    loop {
-        while let Some(block) = input.get(pos..).and_then(<[u8]>::first_chunk::<32>) {
-            if !is_plain_block(block) {
-                break;
-            }
-            plain[at..at + 32].copy_from_slice(block);
-            pos += 32;
-            at += 32;
-        }
-        let Some(chunk) = input.get(pos..).and_then(<[u8]>::first_chunk::<8>) else {
-            break;
-        };
-        plain[at..at + 8].copy_from_slice(chunk);
-        let run = plain_run(u64::from_le_bytes(*chunk));
-        pos += run;
-        at += run;
-        if run < 8 {
-            return (pos, at);
-        }
+    while let Some(byte) = input.get(pos)
+        && !is_special(*byte)
+    {
+        plain[at] = *byte;
+        pos += 1;
+        at += 1;
     }
-    let end = next_special(input, pos);
-    plain[at..at + end - pos].copy_from_slice(&input[pos..end]);
-    (end, at + end - pos)
+    (pos, at)
 }
 
 /// Whether raw string contents (escapes already checked or not) say `name`.

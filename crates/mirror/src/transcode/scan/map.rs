@@ -1,9 +1,10 @@
 //! Maps: names, descriptors, and the order of members.
 
 use super::super::Descriptor;
+use super::super::block::{BLOCK, copy_blocks};
 use super::super::error::TranscodeErrorKind as Kind;
-use super::super::order::{Member, sort_names};
-use super::super::text::copy_plain_run;
+use super::super::order::{Member, prefix, sort_names, write_members};
+use super::leaves::{Head, NameOrder, Stop};
 use super::{Result, Scan};
 use crate::limits::MAX_DEPTH;
 
@@ -33,22 +34,25 @@ impl Scan<'_> {
             self.put(b'}');
             return Ok((start, true));
         }
-        let mut in_order = true;
+        let mut order = NameOrder::default();
         loop {
-            let member = self.map_member(depth)?;
-            if in_order && self.members.len() > base {
-                let last = &self.members[self.members.len() - 1];
-                in_order = last.compare_names(&member, self.plain).is_lt();
-            }
-            self.members.push(member);
-            match self.input.get(self.pos..).and_then(<[u8]>::first_chunk) {
-                Some(b",\"") => {
-                    self.put(b',');
-                    self.pos += 1;
-                    continue;
+            match self.leaves(&mut order) {
+                Stop::Behind => {}
+                Stop::Value(head) => {
+                    self.value_body(head.descriptor, depth)?;
+                    self.push_named(&mut order, &head);
                 }
-                Some([b'}', _]) => break,
-                _ => {}
+                Stop::Inside(head) => {
+                    self.copy_string()?;
+                    self.put(b'"');
+                    self.close_value()?;
+                    self.push_named(&mut order, &head);
+                }
+                Stop::Unusual => {
+                    let member = self.member_slowly(depth)?;
+                    order.follow(member.prefix());
+                    self.members.push(member);
+                }
             }
             self.skip_whitespace();
             match self.peek() {
@@ -61,25 +65,35 @@ impl Scan<'_> {
         }
         self.pos += 1;
         self.put(b'}');
-        if !in_order {
-            sort_names(&mut self.members[base..], self.plain)?;
+        if !order.in_order {
+            sort_names(&mut self.members[base..], self.sorting, self.plain)?;
         }
-        Ok((start, in_order))
+        Ok((start, order.in_order))
     }
 
-    #[inline]
-    fn map_member(&mut self, depth: usize) -> Result<Member> {
-        let name_at = self.pos;
-        let start = self.at;
-        let (name_end, escaped, descriptor, typed_start) = match self.name_and_descriptor() {
-            Some((name_end, descriptor)) => {
-                (name_end, false, descriptor, name_at + name_end - start + 2)
-            }
-            None => self.name_slowly(name_at, start)?,
-        };
+    fn push_named(&mut self, order: &mut NameOrder, head: &Head) {
+        order.follow(head.prefix);
+        self.members.push(Member::named(
+            head.prefix,
+            head.start..head.name_end,
+            self.at,
+            false,
+            head.name_at,
+            head.typed_start..self.pos,
+            head.descriptor,
+        ));
+    }
+
+    /// Reads a member in any spelling.
+    #[inline(never)]
+    fn member_slowly(&mut self, depth: usize) -> Result<Member> {
+        self.skip_whitespace();
+        let (name_at, start) = (self.pos, self.at);
+        let (name_end, escaped, descriptor, typed_start) = self.name_slowly()?;
         self.value_body(descriptor, depth)?;
+        let name = &self.plain[start + 1..name_end];
         Ok(Member::named(
-            &*self.plain,
+            prefix(name),
             start..name_end,
             self.at,
             escaped,
@@ -89,54 +103,8 @@ impl Scan<'_> {
         ))
     }
 
-    /// Reads `"name":{"S":` if it is written as AWS does, without escapes and white space. Gives the end of
-    /// the name in the output, and the descriptor. Otherwise nothing has happened.
-    #[inline]
-    fn name_and_descriptor(&mut self) -> Option<(usize, Descriptor)> {
-        if self.peek() != Some(b'"') {
-            return None;
-        }
-        self.plain[self.at] = b'"';
-        let (pos, at) = copy_plain_run(self.input, self.plain, self.pos + 1, self.at + 1);
-        let head = self.input.get(pos..)?.first_chunk::<8>()?;
-        let (descriptor, len) = match head {
-            [b'"', b':', b'{', b'"', letter, b'"', b':', next] if *next > b' ' => {
-                (Descriptor::of_letter(*letter)?, 7)
-            }
-            b"\":{\"SS\":" => (Descriptor::Ss, 8),
-            b"\":{\"NS\":" => (Descriptor::Ns, 8),
-            b"\":{\"BS\":" => (Descriptor::Bs, 8),
-            b"\":{\"BOOL" | b"\":{\"NULL" if self.input[pos + 8..].starts_with(b"\":") => {
-                let is_bool = head[4] == b'B';
-                (
-                    if is_bool {
-                        Descriptor::Bool
-                    } else {
-                        Descriptor::Null
-                    },
-                    10,
-                )
-            }
-            _ => return None,
-        };
-        self.plain[at] = b'"';
-        self.plain[at + 1] = b':';
-        self.pos = pos + len;
-        self.at = at + 2;
-        if len > 7 {
-            self.skip_whitespace();
-        }
-        Some((at, descriptor))
-    }
-
     /// Reads `"name" : { "S" :` in any spelling.
-    #[cold]
-    fn name_slowly(
-        &mut self,
-        name_at: usize,
-        start: usize,
-    ) -> Result<(usize, bool, Descriptor, usize)> {
-        (self.pos, self.at) = (name_at, start);
+    fn name_slowly(&mut self) -> Result<(usize, bool, Descriptor, usize)> {
         self.expect(b'"')?;
         self.put(b'"');
         let escaped = self.copy_string()?;
@@ -153,12 +121,12 @@ impl Scan<'_> {
 
     /// Rewrites the members written since `start` in the order they have on the stack from `base` on.
     pub(super) fn apply_order(&mut self, base: usize, start: usize, close: u8) {
-        self.reorder.clear();
-        for member in &self.members[base..] {
-            self.reorder.extend_from_slice(&self.plain[member.text()]);
-            self.reorder.push(b',');
+        let room = self.at - start + 2 * BLOCK;
+        if self.reorder.len() < room {
+            self.reorder.resize(self.plain.len().max(room), 0);
         }
-        self.plain[start..self.at].copy_from_slice(self.reorder);
-        self.plain[self.at - 1] = close;
+        let len = write_members(&self.members[base..], self.plain, self.reorder, 0);
+        self.reorder[len] = close;
+        copy_blocks(self.reorder, 0, self.plain, start, len + 1);
     }
 }
