@@ -36,7 +36,19 @@ pub fn is_json_number(text: &[u8]) -> bool {
 }
 
 fn digits(text: &[u8]) -> usize {
-    text.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    let mut at = 0;
+    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        // Digits become 0 to 9, and only what is above reaches the high bit; a carry spoils later bytes only.
+        let values = u64::from_le_bytes(*chunk) ^ (u64::MAX / 255 * 0x30);
+        let others =
+            (values | values.wrapping_add(u64::MAX / 255 * 0x76)) & (u64::MAX / 255 * 0x80);
+        if others != 0 {
+            return at + (others.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let rest = text[at..].iter();
+    at + rest.take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// A decimal number equal to `0.d1d2d3… × 10^point`, borrowed from its text. Zero has no digits.

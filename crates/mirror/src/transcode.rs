@@ -214,6 +214,11 @@ impl Transcoder {
         out.push(b'{');
         for member in &self.members {
             let text = member.text();
+            if text.len() > 4 * BLOCK {
+                out.extend_from_slice(&self.plain[text]);
+                out.push(b',');
+                continue;
+            }
             let end = out.len() + text.len();
             let mut at = text.start;
             // Whole blocks: what is too much is cut off.

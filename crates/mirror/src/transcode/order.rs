@@ -201,12 +201,15 @@ fn unquoted(text: &[u8]) -> &[u8] {
 const FEW: usize = 32;
 
 /// Sorts by prefixes: counts for each member how many are below it, without a branch that could be guessed
-/// wrong. Does nothing if two prefixes are equal.
-fn sort_prefixes(members: &mut [Member], scratch: &mut Vec<Member>) {
+/// wrong. Does nothing, and says false, if two prefixes are equal.
+///
+/// Prefixes are compared as floats, whose order is that of their bits: the one comparison of eight bytes that
+/// every x86-64 has for vectors. No UTF-8 starts with a byte that would make an infinity.
+fn sort_prefixes(members: &mut [Member], scratch: &mut Vec<Member>) -> bool {
     // Nothing is above the filling.
-    let mut keys = [u64::MAX; FEW];
+    let mut keys = [f64::INFINITY; FEW];
     for (key, member) in keys.iter_mut().zip(&*members) {
-        *key = member.prefix;
+        *key = f64::from_bits(member.prefix >> 1);
     }
     let count = members.len();
     let (chunks, _) = keys.as_chunks::<4>();
@@ -214,22 +217,25 @@ fn sort_prefixes(members: &mut [Member], scratch: &mut Vec<Member>) {
     let mut places = [0_u8; FEW];
     let mut sum = 0;
     for (place, key) in places.iter_mut().zip(&keys[..count]) {
-        let mut below = 0;
-        for [a, b, c, d] in chunks {
-            below += usize::from(a < key) + usize::from(b < key);
-            below += usize::from(c < key) + usize::from(d < key);
+        let mut below = [0_u64; 4];
+        for chunk in chunks {
+            for (below, other) in below.iter_mut().zip(chunk) {
+                *below += u64::from(other < key);
+            }
         }
+        let below = below.iter().sum::<u64>() as usize;
         sum += below;
         *place = below as u8;
     }
     if sum != count * (count - 1) / 2 {
-        return;
+        return false;
     }
     scratch.clear();
     scratch.extend_from_slice(members);
     for (member, place) in scratch.iter().zip(places) {
         members[usize::from(place)] = *member;
     }
+    true
 }
 
 /// Writes the members, which lie in `plain` with the byte behind each, one after the other with commas between.
@@ -259,8 +265,8 @@ pub(super) fn sort_names(
 ) -> Result<(), TranscodeError> {
     if members.len() > FEW {
         members.sort_unstable_by(|a, b| a.compare_names(b, plain));
-    } else if members.len() > 4 {
-        sort_prefixes(members, scratch);
+    } else if members.len() > 4 && sort_prefixes(members, scratch) {
+        return Ok(());
     }
     // Not much is left to do: equal prefixes, short maps.
     let mut has_equal = false;

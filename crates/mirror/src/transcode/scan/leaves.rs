@@ -153,7 +153,12 @@ impl Scan<'_> {
                     b'N' => {
                         out[len + 3..len + 3 + BLOCK].copy_from_slice(&block);
                         let Some(digits) = number_len(&block) else {
-                            break Stop::Unusual;
+                            if pos + len + 8 >= limit {
+                                break Stop::Unusual;
+                            }
+                            let head = head(Descriptor::N);
+                            (pos, at) = (pos + len + 8, at + len + 3);
+                            break Stop::Value(head);
                         };
                         (Descriptor::N, digits, len + 3 + digits)
                     }
