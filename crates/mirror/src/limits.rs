@@ -29,8 +29,19 @@ pub const MAX_TABLE_BYTES: u64 = 500 * 1000 * 1000 * 1000;
 /// Default limit on write capacity, units.
 pub const MAX_WRITE_CAPACITY_UNITS: u64 = 250;
 
-/// A batch of a backfill is cut at this many bytes of column data: blocks of 12 to 30 MB insert fastest.
-pub const BACKFILL_BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Column data that all loads of a process hold at once, bytes, however many mirrors load and however many cores
+/// there are: what is left of 150 MB beside the program itself, its clients and its database.
+pub const LOAD_MEMORY_BYTES: usize = 48 * 1024 * 1024;
+
+/// A file that is being loaded has one batch that grows and one that is being inserted.
+pub const BATCHES_PER_FILE: usize = 2;
+
+/// A batch of a backfill is cut at this many bytes of column data at the latest: blocks of 12 to 30 MB insert
+/// fastest, and one of this size is hardly slower.
+pub const BACKFILL_BATCH_BYTES: usize = 12 * 1024 * 1024;
+
+/// Smaller batches are not made for the sake of more files at a time: too many parts.
+pub const SMALLEST_BACKFILL_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// ... or at this many rows.
 pub const BACKFILL_BATCH_ROWS: usize = 50_000;
@@ -40,3 +51,44 @@ pub const STREAM_BATCH_ROWS: usize = 20_000;
 
 /// ... or at this many bytes.
 pub const STREAM_BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// How loads share [`LOAD_MEMORY_BYTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadShape {
+    /// Files converted at a time, over all mirrors.
+    pub files: usize,
+    /// A batch is cut at this many bytes.
+    pub batch_bytes: usize,
+}
+
+impl LoadShape {
+    /// The shape for `wanted` files at a time: batches shrink first, then files have to wait.
+    pub fn new(wanted: usize) -> Self {
+        let most = LOAD_MEMORY_BYTES / (BATCHES_PER_FILE * SMALLEST_BACKFILL_BATCH_BYTES);
+        let files = wanted.clamp(1, most);
+        let share = LOAD_MEMORY_BYTES / (BATCHES_PER_FILE * files);
+        Self {
+            files,
+            batch_bytes: share.min(BACKFILL_BATCH_BYTES),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_stay_within_their_memory() {
+        for wanted in [0, 1, 2, 3, 4, 6, 7, 64, 1000] {
+            let LoadShape { files, batch_bytes } = LoadShape::new(wanted);
+            assert!(files * BATCHES_PER_FILE * batch_bytes <= LOAD_MEMORY_BYTES);
+            assert!(files >= 1 && files <= wanted.max(1), "{wanted}");
+            assert!(
+                (SMALLEST_BACKFILL_BATCH_BYTES..=BACKFILL_BATCH_BYTES).contains(&batch_bytes),
+                "{wanted}"
+            );
+        }
+        assert_eq!(LoadShape::new(2).batch_bytes, BACKFILL_BATCH_BYTES);
+    }
+}

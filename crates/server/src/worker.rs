@@ -15,10 +15,12 @@ pub use supervisor::Supervisor;
 
 mod backoff;
 mod board;
+pub(crate) mod conversion;
 mod export_phase;
 mod export_run;
 pub(crate) mod file_loader;
 mod heal_phase;
+pub(crate) mod load_slots;
 mod mirror_life;
 mod mirror_worker;
 mod poll_plan;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::plan::MirrorPlan;
 use mirror::sink::QuarantinedRecord;
@@ -24,7 +23,7 @@ impl Warehouse for ClickHouse {
         let address = self.endpoint.get().map_err(failed)?;
         let call = Call {
             parameters: &[("default_format", "TSVRaw")],
-            body: Bytes::from_static(b"SELECT version()"),
+            body: "SELECT version()".into(),
             timeout: PING_TIMEOUT,
             max_answer_bytes: 1000,
         };

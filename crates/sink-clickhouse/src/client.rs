@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::stream;
 use mirror::error::{Error, ErrorKind, Result};
+use reqwest::Body;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -47,7 +49,7 @@ pub struct ExternalOptions {
 pub(crate) struct Call<'a> {
     /// Parameters of the URL: settings, `database`, `query`, ...
     pub(crate) parameters: &'a [(&'a str, &'a str)],
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
     pub(crate) timeout: Duration,
     /// Longest answer taken, bytes.
     pub(crate) max_answer_bytes: u64,
@@ -187,6 +189,39 @@ pub(crate) async fn statement(
         max_answer_bytes: STATEMENT_ANSWER_BYTES,
     };
     send(address, user, call).await
+}
+
+/// The far end of a body that is written while it is sent.
+pub(crate) struct BodyWriter(mpsc::Sender<Option<Bytes>>);
+
+impl BodyWriter {
+    /// A body, and where to write it.
+    pub(crate) fn new() -> (Self, Body) {
+        let (sender, pieces) = mpsc::channel::<Option<Bytes>>(1);
+        // A writer that goes away before its end breaks the request: half a body must never look like a whole one.
+        let body = stream::unfold(Some(pieces), |pieces| async {
+            let mut pieces = pieces?;
+            match pieces.recv().await {
+                Some(Some(piece)) => Some((Ok(piece), Some(pieces))),
+                Some(None) => None,
+                None => Some((
+                    Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe)),
+                    None,
+                )),
+            }
+        });
+        (Self(sender), Body::wrap_stream(body))
+    }
+
+    /// Writes all pieces, and the end. Stops early if the request is over; its answer tells why.
+    pub(crate) async fn write(self, pieces: impl Iterator<Item = Vec<u8>>) {
+        for piece in pieces {
+            if self.0.send(Some(piece.into())).await.is_err() {
+                return;
+            }
+        }
+        let _ = self.0.send(None).await;
+    }
 }
 
 /// Sends one request and reads the whole answer.

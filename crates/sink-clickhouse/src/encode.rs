@@ -14,38 +14,173 @@ use crate::row_order::sorted_rows;
 /// A longer block would be cut into several parts, which are not written as one.
 pub const MAX_ROWS_PER_INSERT: usize = 1_048_449;
 
-/// Encodes a batch. With [`RowOrder::Free`] rows are sorted by the table's sorting key.
+/// Size of a piece of a block, bytes: small enough to be still in the processor's cache when the kernel takes it.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Encodes a batch in one piece; see [`Pieces`].
+pub fn native_block(plan: &MirrorPlan, batch: &Batch, order: RowOrder) -> Result<Vec<u8>> {
+    let mut pieces = Pieces::new(plan, batch, order)?;
+    let mut block = Vec::with_capacity(batch.bytes() + batch.bytes() / 16);
+    while pieces.write(&mut block, usize::MAX) {}
+    Ok(block)
+}
+
+/// A batch as the pieces of one block, encoded while they are sent: there is never a second copy of the whole.
+/// With [`RowOrder::Free`] rows are sorted by the table's sorting key.
 ///
 /// `LowCardinality` is sent as the plain type. A value that is missing in a column that is not Nullable is sent
 /// as NULL, which ClickHouse replaces by the column's DEFAULT (`input_format_null_as_default=1`).
-pub fn native_block(plan: &MirrorPlan, batch: &Batch, order: RowOrder) -> Result<Vec<u8>> {
-    check(plan, batch)?;
-    let permutation = match order {
-        RowOrder::AsGiven => None,
-        RowOrder::Free => sorted_rows(plan, batch),
-    };
-    let mut block = Block::new(
-        batch.columns.len(),
-        batch.rows,
-        batch.bytes() + batch.bytes() / 16,
-    );
-    for (described, column) in plan.columns.iter().zip(&batch.columns) {
-        let nullable = described.column_type.nullable || column.has_nulls;
-        let scalar = described.column_type.scalar.wire_name();
-        let type_name = if nullable {
-            format!("Nullable({scalar})")
-        } else {
-            scalar
+pub(crate) struct Pieces<'a> {
+    plan: &'a MirrorPlan,
+    batch: &'a Batch,
+    permutation: Option<Vec<u32>>,
+    at: Place,
+}
+
+/// Where the next piece begins.
+#[derive(Clone, Copy)]
+enum Place {
+    Start,
+    Header { column: usize },
+    Nulls { column: usize, row: usize },
+    Values { column: usize, row: usize },
+}
+
+impl<'a> Pieces<'a> {
+    pub(crate) fn new(plan: &'a MirrorPlan, batch: &'a Batch, order: RowOrder) -> Result<Self> {
+        check(plan, batch)?;
+        let permutation = match order {
+            RowOrder::AsGiven => None,
+            RowOrder::Free => sorted_rows(plan, batch),
         };
-        block.column(
-            &described.name,
-            &type_name,
-            column,
-            nullable,
-            permutation.as_deref(),
-        );
+        Ok(Self {
+            plan,
+            batch,
+            permutation,
+            at: Place::Start,
+        })
     }
-    Ok(block.bytes)
+
+    /// Appends to `piece` until it has `enough` bytes. False if there was nothing more to append.
+    fn write(&mut self, piece: &mut Vec<u8>, enough: usize) -> bool {
+        let before = piece.len();
+        while piece.len() < enough && self.step(piece, enough) {}
+        piece.len() > before
+    }
+
+    /// Goes on with one part of one column. False at the end.
+    fn step(&mut self, piece: &mut Vec<u8>, enough: usize) -> bool {
+        let (batch, permutation) = (self.batch, self.permutation.as_deref());
+        self.at = match self.at {
+            Place::Start => {
+                varint(piece, batch.columns.len());
+                varint(piece, batch.rows);
+                Place::Header { column: 0 }
+            }
+            Place::Header { column } => {
+                let (Some(described), Some(values)) =
+                    (self.plan.columns.get(column), batch.columns.get(column))
+                else {
+                    return false;
+                };
+                let scalar = described.column_type.scalar.wire_name();
+                let nullable = described.column_type.nullable || values.has_nulls;
+                text(piece, described.name.as_bytes());
+                if nullable {
+                    text(piece, format!("Nullable({scalar})").as_bytes());
+                    Place::Nulls { column, row: 0 }
+                } else {
+                    text(piece, scalar.as_bytes());
+                    Place::Values { column, row: 0 }
+                }
+            }
+            Place::Nulls { column, row } => {
+                let end = batch.rows.min(row + room(piece, enough));
+                let nulls = &batch.columns[column].nulls;
+                match permutation {
+                    None => piece.extend_from_slice(&nulls[row..end]),
+                    Some(rows) => piece.extend(rows[row..end].iter().map(|&at| nulls[at as usize])),
+                }
+                if end < batch.rows {
+                    Place::Nulls { column, row: end }
+                } else {
+                    Place::Values { column, row: 0 }
+                }
+            }
+            Place::Values { column, row } => {
+                let row = write_values(piece, enough, &batch.columns[column], permutation, row);
+                if row < batch.rows {
+                    Place::Values { column, row }
+                } else {
+                    Place::Header { column: column + 1 }
+                }
+            }
+        };
+        true
+    }
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let mut piece = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 16);
+        self.write(&mut piece, PIECE_BYTES).then_some(piece)
+    }
+}
+
+/// Rows of one byte that still fit; one at least.
+fn room(piece: &[u8], enough: usize) -> usize {
+    // Without overflow when it is added to a row number.
+    enough.saturating_sub(piece.len()).clamp(1, 1 << 30)
+}
+
+/// Appends values from row `row` on; returns the row to go on with.
+fn write_values(
+    piece: &mut Vec<u8>,
+    enough: usize,
+    column: &BatchColumn,
+    permutation: Option<&[u32]>,
+    mut row: usize,
+) -> usize {
+    let rows = column.nulls.len();
+    match &column.data {
+        ColumnData::Strings { bytes, ends } => {
+            while row < rows && piece.len() < enough {
+                let at = permutation.map_or(row, |rows| rows[row] as usize);
+                let start = if at == 0 { 0 } else { ends[at - 1] };
+                text(piece, &bytes[start..ends[at]]);
+                row += 1;
+            }
+            row
+        }
+        ColumnData::Fixed { width, bytes } => {
+            let end = rows.min(row + room(piece, enough).div_ceil((*width).max(1)));
+            match permutation {
+                None => piece.extend_from_slice(&bytes[row * width..end * width]),
+                Some(rows) => {
+                    for &at in &rows[row..end] {
+                        let start = at as usize * width;
+                        piece.extend_from_slice(&bytes[start..start + width]);
+                    }
+                }
+            }
+            end
+        }
+    }
+}
+
+fn text(out: &mut Vec<u8>, text: &[u8]) {
+    varint(out, text.len());
+    out.extend_from_slice(text);
+}
+
+fn varint(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push((value as u8) | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
 }
 
 /// A batch that does not fit its plan would become garbage in ClickHouse.
@@ -101,8 +236,8 @@ impl Block {
         let mut block = Self {
             bytes: Vec::with_capacity(capacity + 64 * columns + 32),
         };
-        block.varint(columns);
-        block.varint(rows);
+        varint(&mut block.bytes, columns);
+        varint(&mut block.bytes, rows);
         block
     }
 
@@ -111,56 +246,7 @@ impl Block {
         self.text(type_name.as_bytes());
     }
 
-    pub(crate) fn text(&mut self, text: &[u8]) {
-        self.varint(text.len());
-        self.bytes.extend_from_slice(text);
-    }
-
-    fn varint(&mut self, mut value: usize) {
-        while value >= 0x80 {
-            self.bytes.push((value as u8) | 0x80);
-            value >>= 7;
-        }
-        self.bytes.push(value as u8);
-    }
-
-    fn column(
-        &mut self,
-        name: &str,
-        type_name: &str,
-        column: &BatchColumn,
-        nullable: bool,
-        permutation: Option<&[u32]>,
-    ) {
-        self.header(name, type_name);
-        if nullable {
-            match permutation {
-                None => self.bytes.extend_from_slice(&column.nulls),
-                Some(rows) => self
-                    .bytes
-                    .extend(rows.iter().map(|&row| column.nulls[row as usize])),
-            }
-        }
-        match (&column.data, permutation) {
-            (ColumnData::Strings { bytes, ends }, None) => {
-                let mut start = 0;
-                for &end in ends {
-                    self.text(&bytes[start..end]);
-                    start = end;
-                }
-            }
-            (ColumnData::Strings { .. }, Some(rows)) => {
-                for &row in rows {
-                    self.text(column.text(row as usize));
-                }
-            }
-            (ColumnData::Fixed { bytes, .. }, None) => self.bytes.extend_from_slice(bytes),
-            (ColumnData::Fixed { width, bytes }, Some(rows)) => {
-                for &row in rows {
-                    let start = row as usize * width;
-                    self.bytes.extend_from_slice(&bytes[start..start + width]);
-                }
-            }
-        }
+    pub(crate) fn text(&mut self, value: &[u8]) {
+        text(&mut self.bytes, value);
     }
 }

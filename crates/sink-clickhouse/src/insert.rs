@@ -8,9 +8,10 @@ use mirror::batch::Batch;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::plan::MirrorPlan;
 use mirror::sink::{QuarantinedRecord, RowOrder, Sink};
+use reqwest::Body;
 
-use crate::client::{Call, ClickHouse, send};
-use crate::encode::{MAX_ROWS_PER_INSERT, native_block};
+use crate::client::{BodyWriter, Call, ClickHouse, send};
+use crate::encode::{MAX_ROWS_PER_INSERT, Pieces};
 use crate::{quarantine, sql};
 
 /// An insert waits for the disk, and for merges when there are many parts.
@@ -28,8 +29,10 @@ impl Sink for ClickHouse {
             table: &plan.table,
             rows: batch.rows,
         };
-        self.send_block(&into, names, native_block(plan, batch, order)?)
-            .await
+        let pieces = Pieces::new(plan, batch, order)?;
+        let (writer, body) = BodyWriter::new();
+        let (outcome, ()) = tokio::join!(self.send_block(&into, names, body), writer.write(pieces));
+        outcome
     }
 
     async fn highest_version(&self, plan: &MirrorPlan) -> Result<Option<i64>> {
@@ -58,7 +61,7 @@ impl Sink for ClickHouse {
             self.send_block(
                 &into,
                 quarantine::COLUMNS.into_iter(),
-                quarantine::block(records),
+                quarantine::block(records).into(),
             )
             .await?;
         }
@@ -81,7 +84,7 @@ impl ClickHouse {
         &self,
         into: &Target<'_>,
         columns: impl Iterator<Item = &'a str>,
-        block: Vec<u8>,
+        body: Body,
     ) -> Result<()> {
         let Target {
             database,
@@ -105,7 +108,7 @@ impl ClickHouse {
                 // A backfill touches every partition at once.
                 ("max_partitions_per_insert_block", "0"),
             ],
-            body: block.into(),
+            body,
             timeout: INSERT_TIMEOUT,
             max_answer_bytes: 1 << 20,
         };

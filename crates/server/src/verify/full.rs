@@ -1,7 +1,5 @@
 //! Candidates by a fresh full export: every key of the mirror and of DynamoDB.
 
-use std::sync::Arc;
-
 use futures::stream::{self, StreamExt, TryStreamExt};
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::limits::EXPORT_MARGIN_MS;
@@ -9,13 +7,12 @@ use mirror::sink::RowOrder;
 use mirror::source::{ExportDescription, ExportFile, ExportManifest, ExportRequest, ExportStatus};
 use mirror::warehouse::Difference;
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
 
 use super::keys;
 use super::repair::Taken;
 use super::run::{Check, Found, MAX_CANDIDATES, Outcome, failed};
 use crate::secrets::hex;
-use crate::worker::file_loader::{Block, Conversion, Lines};
+use crate::worker::conversion::{Blocks, Lines};
 
 /// First and longest pause between two looks at the export, milliseconds.
 const FIRST_POLL_MS: u64 = 500;
@@ -188,12 +185,14 @@ impl Check<'_> {
 
     /// Rows that come twice are one row under FINAL.
     async fn try_file(&self, file: &ExportFile, lines: Lines) -> Result<u64> {
+        let slots = self.of.supervisor.load_slots();
+        let downloading = slots.download().await;
         let reader = self.source.open_file(file).await?;
-        let (blocks, mut ready) = mpsc::channel::<Block>(1);
-        let conversion = Conversion::new(&Arc::clone(&self.beside), &file.key, lines);
-        let converting = tokio::task::spawn_blocking(move || conversion.run(reader, &blocks));
+        drop(downloading);
+        let slot = slots.slot().await;
+        let mut blocks = Blocks::start(&self.beside, &file.key, lines, reader, slot);
         let mut unreadable = 0;
-        while let Some(block) = ready.recv().await {
+        while let Some(block) = blocks.next().await {
             unreadable += block.quarantined.len() as u64;
             // What the table cannot hold is not in the mirror's either.
             let plan = &self.beside.plan;
@@ -201,10 +200,9 @@ impl Check<'_> {
                 .sink
                 .insert(plan, &block.rows, RowOrder::Free)
                 .await?;
+            blocks.give_back(block);
         }
-        let items = converting.await.map_err(|error| {
-            Error::with_source(ErrorKind::Unavailable, "convert a file", error)
-        })??;
+        let items = blocks.end().await?.lines;
         if items != file.item_count {
             let text = format!("load {}: it has not as many lines as promised", file.key);
             return Err(Error::new(ErrorKind::Corrupt, text));

@@ -1,38 +1,42 @@
 //! Loads the data files of an export, several at a time, each from download to durable rows.
 //!
-//! Per file three stages overlap: the source downloads and verifies, a blocking thread unzips and turns lines
-//! into column blocks, and this task inserts them. A block is handed over only when the one before is taken,
-//! so memory is bounded by a few blocks per file, whatever the size of the table.
+//! Three stages overlap: the source downloads and verifies, a blocking thread unzips and turns lines into blocks
+//! (`conversion`), and this task inserts them. `load_slots` bounds the memory of it all, whatever the size of the
+//! table and the number of mirrors.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use mirror::batch::Batch;
 use mirror::checkpoint::{ExportProgress, FileCheckpoint};
 use mirror::error::{Error, ErrorKind, Result};
-use mirror::heal::Healing;
-use mirror::limits::{BACKFILL_BATCH_BYTES, BACKFILL_BATCH_ROWS};
-use mirror::projection::Projection;
-use mirror::sink::{QuarantinedRecord, RowOrder};
-use mirror::source::{ExportFile, ExportFileReader, Source};
+use mirror::sink::RowOrder;
+use mirror::source::{ExportFile, Source};
 use mirror::store::ExportPart;
-use tokio::sync::{Mutex, mpsc};
-use tracing::{info, warn};
+use tokio::sync::Mutex;
+use tracing::{debug, info, warn};
 
 use super::MirrorSpec;
 use super::board::Topic;
+use super::conversion::{Block, Blocks, Converted};
 use super::retry::Retry;
+
+pub(crate) use super::conversion::Lines;
 
 /// A file whose bytes are wrong is downloaded this often before the export is given up: the fault may have
 /// been on the way.
 pub(crate) const CORRUPT_TRIES: u32 = 3;
 
-/// Bytes of lines taken from a file at a time.
-const LINES_BYTES: usize = 1 << 20;
-
 /// Merges wait during a load for at most this many inserts; then they have to keep the number of parts down.
 const INSERTS_WITHOUT_MERGES: u64 = 300;
+
+/// An insert that fails for this long gives up its slot, milliseconds: other mirrors, whose inserts may work, wait for it.
+/// The file is loaded again from its start then.
+const INSERT_PATIENCE_MS: i64 = 60_000;
+
+/// A file that waits for a slot says so this often, milliseconds.
+const WAITING_MS: u64 = 10_000;
 
 /// What all files of one load share.
 #[derive(Clone)]
@@ -44,38 +48,6 @@ pub(crate) struct LoadContext {
     pub(crate) lines: Lines,
 }
 
-/// What the lines of an export are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Lines {
-    /// Items of a full export, all of one version.
-    Items { version_ms: i64 },
-    /// Last states of items in a window of a healing.
-    Changes {
-        /// `H` of [`mirror::heal`].
-        highest_ms: i64,
-        /// The window.
-        window: usize,
-    },
-}
-
-impl Lines {
-    /// The version of a line whose own version cannot be told, milliseconds.
-    fn lowest_version_ms(self) -> i64 {
-        match self {
-            Self::Items { version_ms } => version_ms,
-            Self::Changes { highest_ms, window } => {
-                Healing::version_ms(highest_ms, window, i64::MIN / 2)
-            }
-        }
-    }
-}
-
-/// A block of rows and the records that could not become one.
-pub(crate) struct Block {
-    pub(crate) rows: Batch,
-    pub(crate) quarantined: Vec<QuarantinedRecord>,
-}
-
 /// Loads `files`; returns the progress with all of them counted in.
 pub(crate) async fn load_files(
     context: LoadContext,
@@ -84,7 +56,7 @@ pub(crate) async fn load_files(
 ) -> Option<Result<ExportProgress>> {
     let inserts = Arc::new(AtomicU64::new(0));
     let progress = Arc::new(Mutex::new(progress));
-    let parallelism = context.retry.settings.load_parallelism.max(1);
+    let parallelism = context.retry.slots.files();
     hold_merges(&context, true).await;
     let mut waiting = files.into_iter();
     let mut running = FuturesUnordered::new();
@@ -187,40 +159,53 @@ async fn commit(
     Some(())
 }
 
+/// Where the time of a file went, milliseconds of a clock.
+#[derive(Clone, Copy, Default)]
+struct Times {
+    download: i64,
+    waiting: i64,
+    insert: i64,
+    whole: i64,
+}
+
 async fn load(
     context: &LoadContext,
     file: &ExportFile,
     inserts: &AtomicU64,
 ) -> Option<Result<FileCheckpoint>> {
-    let reader = match context.source.open_file(file).await {
+    let retry = &context.retry;
+    let now_ms = || retry.ports.clock.now_ms();
+    let mut times = Times::default();
+    let began_ms = now_ms();
+    let downloading = unless_cancelled(context, retry.slots.download()).await?;
+    let opened = context.source.open_file(file).await;
+    drop(downloading);
+    let reader = match opened {
         Ok(reader) => reader,
         Err(error) => return Some(Err(error)),
     };
+    times.download = now_ms() - began_ms;
     let bytes = reader.compressed_bytes();
-    context.retry.board.file_opened(bytes);
-    context
-        .retry
-        .board
-        .export_moves(context.part, context.retry.ports.clock.now_ms(), 0);
-    let (blocks, mut ready) = mpsc::channel::<Block>(1);
-    let conversion = Conversion::new(&context.spec, &file.key, context.lines);
-    let converting = tokio::task::spawn_blocking(move || conversion.run(reader, &blocks));
+    retry.board.file_opened(bytes);
+    let slot = unless_cancelled(context, retry.slots.slot()).await?;
+    times.waiting = now_ms() - began_ms - times.download;
+    retry.board.export_moves(context.part, now_ms(), 0);
+    let mut blocks = Blocks::start(&context.spec, &file.key, context.lines, reader, slot);
     let mut quarantined = 0;
-    while let Some(block) = ready.recv().await {
+    while let Some(block) = blocks.next().await {
         quarantined += block.quarantined.len() as u64;
-        insert(context, &block, inserts).await?;
-    }
-    let items = match converting.await {
-        Ok(Ok(items)) => items,
-        Ok(Err(error)) => return Some(Err(error)),
-        Err(error) => {
-            return Some(Err(Error::with_source(
-                ErrorKind::Unavailable,
-                format!("convert {}", file.key),
-                error,
-            )));
+        let insert_began_ms = now_ms();
+        if let Err(error) = insert(context, &block, inserts).await? {
+            return Some(Err(error));
         }
+        times.insert += now_ms() - insert_began_ms;
+        blocks.give_back(block);
+    }
+    let converted = match blocks.end().await {
+        Ok(converted) => converted,
+        Err(error) => return Some(Err(error)),
     };
+    let items = converted.lines;
     if items != file.item_count {
         let text = format!(
             "load {}: {items} lines in the file, {} promised by the manifest",
@@ -228,6 +213,8 @@ async fn load(
         );
         return Some(Err(Error::new(ErrorKind::Corrupt, text)));
     }
+    times.whole = now_ms() - began_ms;
+    tell_times(context, file, &times, &converted);
     Some(Ok(FileCheckpoint {
         key: file.key.clone(),
         items,
@@ -236,120 +223,87 @@ async fn load(
     }))
 }
 
-async fn insert(context: &LoadContext, block: &Block, inserts: &AtomicU64) -> Option<()> {
+/// For whoever wants to know what a load waits for.
+fn tell_times(context: &LoadContext, file: &ExportFile, times: &Times, converted: &Converted) {
+    debug!(
+        mirror = %context.retry.mirror,
+        file = %file.key,
+        rows = converted.lines,
+        whole_ms = times.whole,
+        download_ms = times.download,
+        waiting_ms = times.waiting,
+        insert_ms = times.insert,
+        unzip_cpu_ms = converted.unzip.as_millis() as u64,
+        convert_cpu_ms = converted.convert.as_millis() as u64,
+        "times of a file"
+    );
+}
+
+/// Waits for a turn, which other mirrors' loads may put off; nothing is wrong meanwhile.
+async fn unless_cancelled<T>(context: &LoadContext, turn: impl Future<Output = T>) -> Option<T> {
+    let retry = &context.retry;
+    let mut turn = std::pin::pin!(turn);
+    loop {
+        tokio::select! {
+            biased;
+            turn = &mut turn => return Some(turn),
+            waited = retry.pause(WAITING_MS) => {
+                waited?;
+                let now_ms = retry.ports.clock.now_ms();
+                retry.board.export_moves(context.part, now_ms, WAITING_MS);
+            }
+        }
+    }
+}
+
+/// Keys are unique in an export, so the order of its rows is free.
+async fn insert(context: &LoadContext, block: &Block, inserts: &AtomicU64) -> Option<Result<()>> {
     let (retry, plan) = (&context.retry, &context.spec.plan);
     let sink = &retry.ports.sink;
     if !block.quarantined.is_empty() {
         warn!(mirror = %retry.mirror, rows = block.quarantined.len(), "items could not be converted and go to quarantine");
-        retry
-            .until_done(Topic::ClickHouse, "write to the quarantine", || {
-                sink.quarantine(plan, &block.quarantined)
-            })
-            .await?;
+        let write = || sink.quarantine(plan, &block.quarantined);
+        if let Err(error) = patiently(retry, "write to the quarantine", write).await? {
+            return Some(Err(error));
+        }
     }
-    // Keys are unique in an export, so the order of its rows is free.
-    retry
-        .until_done(Topic::ClickHouse, "insert items", || {
-            sink.insert(plan, &block.rows, RowOrder::Free)
-        })
-        .await?;
+    let write = || sink.insert(plan, &block.rows, RowOrder::Free);
+    if let Err(error) = patiently(retry, "insert items", write).await? {
+        return Some(Err(error));
+    }
     let now_ms = retry.ports.clock.now_ms();
     retry.board.inserted(now_ms);
     retry.board.export_moves(context.part, now_ms, 0);
     if inserts.fetch_add(1, Ordering::Relaxed) + 1 == INSERTS_WITHOUT_MERGES {
         hold_merges(context, false).await;
     }
-    Some(())
+    Some(Ok(()))
 }
 
-/// Lines into blocks, on a blocking thread.
-pub(crate) struct Conversion {
-    spec: Arc<MirrorSpec>,
-    projection: Projection,
-    key: String,
-    kind: Lines,
-    lines: u64,
-    block: Block,
-}
-
-impl Conversion {
-    /// Lines of the file `key`, as rows of the table of `spec`.
-    pub(crate) fn new(spec: &Arc<MirrorSpec>, key: &str, kind: Lines) -> Self {
-        let spec = Arc::clone(spec);
-        Self {
-            projection: Projection::new(&spec.plan),
-            block: Block {
-                rows: spec.plan.new_batch(),
-                quarantined: Vec::new(),
-            },
-            spec,
-            key: key.to_owned(),
-            kind,
-            lines: 0,
+/// Calls until it succeeds, or has failed for [`INSERT_PATIENCE_MS`].
+async fn patiently<F, Fut>(retry: &Retry, what: &'static str, call: F) -> Option<Result<()>>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    let began_ms = retry.ports.clock.now_ms();
+    let call = || async {
+        match call().await {
+            Ok(()) => Ok(Ok(())),
+            Err(mut error) if retry.ports.clock.now_ms() - began_ms >= INSERT_PATIENCE_MS => {
+                // Of ClickHouse, not of the file.
+                if error.kind == ErrorKind::Corrupt {
+                    error.kind = ErrorKind::Permanent;
+                }
+                Ok(Err(error))
+            }
+            Err(error) => Err(error),
         }
+    };
+    let outcome = retry.until_done(Topic::ClickHouse, what, call).await?;
+    if let Err(error) = &outcome {
+        let now_ms = retry.ports.clock.now_ms();
+        retry.board.problem(Topic::ClickHouse, error, now_ms);
     }
-
-    /// Returns the number of lines. Stops early, without an error, when nobody takes blocks any more.
-    pub(crate) fn run(
-        mut self,
-        mut reader: Box<dyn ExportFileReader>,
-        blocks: &mpsc::Sender<Block>,
-    ) -> Result<u64> {
-        let mut lines = Vec::with_capacity(LINES_BYTES + LINES_BYTES / 4);
-        while reader.next_lines(&mut lines, LINES_BYTES)? {
-            for line in lines
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.is_empty())
-            {
-                self.take(line);
-            }
-            let rows = &self.block.rows;
-            if (rows.rows >= BACKFILL_BATCH_ROWS || rows.bytes() >= BACKFILL_BATCH_BYTES)
-                && !self.hand_over(blocks)
-            {
-                return Ok(self.lines);
-            }
-        }
-        self.hand_over(blocks);
-        Ok(self.lines)
-    }
-
-    fn hand_over(&mut self, blocks: &mpsc::Sender<Block>) -> bool {
-        let empty = Block {
-            rows: self.spec.plan.new_batch(),
-            quarantined: Vec::new(),
-        };
-        blocks
-            .blocking_send(std::mem::replace(&mut self.block, empty))
-            .is_ok()
-    }
-
-    fn take(&mut self, line: &[u8]) {
-        self.lines += 1;
-        let region = &self.spec.source.region;
-        let (projection, rows) = (&mut self.projection, &mut self.block.rows);
-        let mut own_version_ms = self.kind.lowest_version_ms();
-        let projected = match self.kind {
-            Lines::Items { version_ms } => {
-                projection.project_export_line(line, version_ms, region, rows)
-            }
-            Lines::Changes { highest_ms, window } => {
-                let version = |at_ms| {
-                    own_version_ms = Healing::version_ms(highest_ms, window, at_ms);
-                    own_version_ms
-                };
-                projection.project_incremental_line(line, version, region, rows)
-            }
-        };
-        if let Err(error) = projected {
-            self.block.quarantined.push(QuarantinedRecord {
-                origin: self.key.clone(),
-                position: self.lines.to_string(),
-                column: error.column,
-                reason: error.reason,
-                raw_record: line.to_vec(),
-                version_ms: own_version_ms,
-            });
-        }
-    }
+    Some(outcome)
 }

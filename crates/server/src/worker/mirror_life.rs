@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::board::{Board, Topic};
+use super::load_slots::LoadSlots;
 use super::mirror_worker::MirrorWorker;
 use super::retry::Retry;
 use super::{MirrorSpec, WorkerPorts, WorkerSettings};
@@ -54,6 +55,7 @@ pub(crate) struct MirrorLife {
     pub(crate) asked: watch::Sender<bool>,
     /// Resyncs that somebody asks for.
     pub(crate) resync: Arc<Mutex<mpsc::Receiver<ResyncAsked>>>,
+    pub(crate) slots: LoadSlots,
 }
 
 /// Somebody asks for a resync.
@@ -408,6 +410,7 @@ impl MirrorLife {
             board,
             cancel: self.cancel.clone(),
             hurry: watch::channel(false).1,
+            slots: self.slots.clone(),
         }
     }
 

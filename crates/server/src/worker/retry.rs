@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::backoff::Backoff;
 use super::board::{Board, Topic};
+use super::load_slots::LoadSlots;
 use super::{WorkerPorts, WorkerSettings};
 
 /// What all retries of one mirror share.
@@ -21,6 +22,8 @@ pub(crate) struct Retry {
     pub(crate) cancel: CancellationToken,
     /// Set while somebody waits for this mirror to know its tip: idle shards are read as often as busy ones.
     pub(crate) hurry: watch::Receiver<bool>,
+    /// What all loads of the process share.
+    pub(crate) slots: LoadSlots,
 }
 
 impl Retry {

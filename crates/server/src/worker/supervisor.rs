@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
+use super::load_slots::LoadSlots;
 use super::mirror_life::{Boards, MirrorLife, ResyncAsked};
 use super::{MirrorSpec, PrepareError, PreparedTable, WorkerPorts, WorkerSettings, prepare};
 
@@ -29,6 +30,7 @@ pub struct Supervisor {
     settings: WorkerSettings,
     running: Mutex<HashMap<String, Running>>,
     boards: std::sync::RwLock<HashMap<String, Boards>>,
+    slots: LoadSlots,
 }
 
 impl Supervisor {
@@ -36,6 +38,7 @@ impl Supervisor {
     pub fn new(ports: WorkerPorts, settings: WorkerSettings) -> Arc<Self> {
         Arc::new(Self {
             ports,
+            slots: LoadSlots::new(settings.load_parallelism),
             settings,
             running: Mutex::default(),
             boards: std::sync::RwLock::default(),
@@ -51,6 +54,11 @@ impl Supervisor {
     /// are on.
     pub async fn prepare(&self, source: &SourceSpec) -> Result<PreparedTable, PrepareError> {
         prepare::prepare(&self.ports, &self.settings, source).await
+    }
+
+    /// What all loads share.
+    pub(crate) fn load_slots(&self) -> &LoadSlots {
+        &self.slots
     }
 
     /// Starts the worker of a mirror, or leaves it alone if it runs already with the same spec; one that runs
@@ -80,6 +88,7 @@ impl Supervisor {
             cancel: cancel.clone(),
             asked: asked_sender,
             resync: Arc::new(Mutex::new(resync)),
+            slots: self.slots.clone(),
         };
         self.write_boards(|known| known.insert(id.clone(), boards));
         let task = tokio::spawn(life.run_on());

@@ -1,0 +1,258 @@
+//! Lines of a file into blocks of rows, on a blocking thread, while the block before is inserted.
+//!
+//! A file has two blocks, which go back and forth between the thread and whoever inserts. So a load holds so much
+//! memory and no more, and a block's memory is used again instead of being asked for anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mirror::batch::Batch;
+use mirror::error::{Error, ErrorKind, Result};
+use mirror::heal::Healing;
+use mirror::limits::{BACKFILL_BATCH_ROWS, BATCHES_PER_FILE};
+use mirror::projection::Projection;
+use mirror::sink::QuarantinedRecord;
+use mirror::source::ExportFileReader;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::MirrorSpec;
+use super::load_slots::Slot;
+
+/// Bytes of lines taken from a file at a time: what was unzipped is still in the processor's cache when it is read.
+const LINES_BYTES: usize = 256 * 1024;
+
+/// What the lines of an export are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lines {
+    /// Items of a full export, all of one version.
+    Items { version_ms: i64 },
+    /// Last states of items in a window of a healing.
+    Changes {
+        /// `H` of [`mirror::heal`].
+        highest_ms: i64,
+        /// The window.
+        window: usize,
+    },
+}
+
+impl Lines {
+    /// The version of a line whose own version cannot be told, milliseconds.
+    fn lowest_version_ms(self) -> i64 {
+        match self {
+            Self::Items { version_ms } => version_ms,
+            Self::Changes { highest_ms, window } => {
+                Healing::version_ms(highest_ms, window, i64::MIN / 2)
+            }
+        }
+    }
+}
+
+/// A block of rows and the records that could not become one.
+pub(crate) struct Block {
+    pub(crate) rows: Batch,
+    pub(crate) quarantined: Vec<QuarantinedRecord>,
+    /// Bytes of the records in `quarantined`.
+    quarantined_bytes: usize,
+}
+
+impl Block {
+    fn new(spec: &MirrorSpec) -> Self {
+        Self {
+            rows: spec.plan.new_batch(),
+            quarantined: Vec::new(),
+            quarantined_bytes: 0,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.quarantined.clear();
+        self.quarantined_bytes = 0;
+    }
+}
+
+/// A file that was converted to its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Converted {
+    /// Lines of the file.
+    pub(crate) lines: u64,
+    /// Processor time of unzipping.
+    pub(crate) unzip: Duration,
+    /// Processor time of making rows.
+    pub(crate) convert: Duration,
+}
+
+/// A file that is being converted. Dropped, it stops at the next block.
+pub(crate) struct Blocks {
+    ready: mpsc::Receiver<Block>,
+    used: mpsc::Sender<Block>,
+    converting: JoinHandle<Result<Converted>>,
+    key: String,
+    _slot: Slot,
+}
+
+impl Blocks {
+    /// Converts the file `key` to rows of the table of `spec`.
+    pub(crate) fn start(
+        spec: &Arc<MirrorSpec>,
+        key: &str,
+        kind: Lines,
+        reader: Box<dyn ExportFileReader>,
+        slot: Slot,
+    ) -> Self {
+        let (blocks, ready) = mpsc::channel(1);
+        let (used, spare) = mpsc::channel(BATCHES_PER_FILE);
+        let conversion = Conversion {
+            projection: Projection::new(&spec.plan),
+            block: Block::new(spec),
+            unused: BATCHES_PER_FILE - 1,
+            spec: Arc::clone(spec),
+            key: key.to_owned(),
+            kind,
+            batch_bytes: slot.batch_bytes,
+            blocks,
+            spare,
+            sums: Converted::default(),
+        };
+        let held = slot.clone();
+        let converting = tokio::task::spawn_blocking(move || {
+            let outcome = conversion.run(reader);
+            drop(held);
+            outcome
+        });
+        Self {
+            ready,
+            used,
+            converting,
+            key: key.to_owned(),
+            _slot: slot,
+        }
+    }
+
+    /// The next block; `None` at the end, whose reason [`Self::end`] tells.
+    pub(crate) async fn next(&mut self) -> Option<Block> {
+        self.ready.recv().await
+    }
+
+    /// Takes back a block that was inserted, to be filled again.
+    pub(crate) fn give_back(&self, mut block: Block) {
+        block.clear();
+        // Full or closed: nobody needs it any more.
+        let _ = self.used.try_send(block);
+    }
+
+    /// How it went, once there are no more blocks.
+    pub(crate) async fn end(self) -> Result<Converted> {
+        drop(self.ready);
+        self.converting.await.map_err(|error| {
+            let context = format!("convert {}", self.key);
+            Error::with_source(ErrorKind::Unavailable, context, error)
+        })?
+    }
+}
+
+struct Conversion {
+    spec: Arc<MirrorSpec>,
+    projection: Projection,
+    key: String,
+    kind: Lines,
+    batch_bytes: usize,
+    block: Block,
+    /// Blocks that were not made yet.
+    unused: usize,
+    blocks: mpsc::Sender<Block>,
+    spare: mpsc::Receiver<Block>,
+    sums: Converted,
+}
+
+impl Conversion {
+    /// Stops early, without an error, when nobody takes blocks any more.
+    fn run(mut self, mut reader: Box<dyn ExportFileReader>) -> Result<Converted> {
+        let mut lines = Vec::with_capacity(LINES_BYTES + LINES_BYTES / 4);
+        let mut began = thread_time();
+        while reader.next_lines(&mut lines, LINES_BYTES)? {
+            let unzipped = thread_time();
+            self.sums.unzip += unzipped.saturating_sub(began);
+            let mut rest = lines.as_slice();
+            while !rest.is_empty() {
+                let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+                if end > 0 {
+                    self.take(&rest[..end]);
+                }
+                rest = rest.get(end + 1..).unwrap_or_default();
+            }
+            began = thread_time();
+            self.sums.convert += began.saturating_sub(unzipped);
+            if self.is_full() && !self.hand_over() {
+                return Ok(self.sums);
+            }
+        }
+        let _ = self.blocks.blocking_send(self.block);
+        Ok(self.sums)
+    }
+
+    fn is_full(&self) -> bool {
+        let rows = &self.block.rows;
+        rows.rows >= BACKFILL_BATCH_ROWS
+            || rows.bytes() + self.block.quarantined_bytes >= self.batch_bytes
+    }
+
+    /// Passes the full block on and goes on with another one, as soon as there is one. False if nobody wants more.
+    fn hand_over(&mut self) -> bool {
+        let full = std::mem::replace(&mut self.block, Block::new(&self.spec));
+        if self.blocks.blocking_send(full).is_err() {
+            return false;
+        }
+        if self.unused > 0 {
+            self.unused -= 1;
+            return true;
+        }
+        match self.spare.blocking_recv() {
+            Some(block) => {
+                self.block = block;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn take(&mut self, line: &[u8]) {
+        self.sums.lines += 1;
+        let region = &self.spec.source.region;
+        let (projection, rows) = (&mut self.projection, &mut self.block.rows);
+        let mut own_version_ms = self.kind.lowest_version_ms();
+        let projected = match self.kind {
+            Lines::Items { version_ms } => {
+                projection.project_export_line(line, version_ms, region, rows)
+            }
+            Lines::Changes { highest_ms, window } => {
+                let version = |at_ms| {
+                    own_version_ms = Healing::version_ms(highest_ms, window, at_ms);
+                    own_version_ms
+                };
+                projection.project_incremental_line(line, version, region, rows)
+            }
+        };
+        if let Err(error) = projected {
+            self.block.quarantined_bytes += line.len();
+            self.block.quarantined.push(QuarantinedRecord {
+                origin: self.key.clone(),
+                position: self.sums.lines.to_string(),
+                column: error.column,
+                reason: error.reason,
+                raw_record: line.to_vec(),
+                version_ms: own_version_ms,
+            });
+        }
+    }
+}
+
+/// Processor time of this thread.
+fn thread_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or(0),
+        u32::try_from(now.tv_nsec).unwrap_or(0),
+    )
+}
