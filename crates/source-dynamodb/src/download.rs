@@ -20,9 +20,9 @@ use crate::bucket::{Bucket, Resume};
 use crate::options::AwsOptions;
 
 /// Bytes gathered before they go to the thread that writes and hashes; with the queue below this bounds the
-/// memory of one download to about 2 MB.
+/// memory of one download to about 1 MB.
 const CHUNK_BYTES: usize = 256 * 1024;
-const QUEUED_CHUNKS: usize = 6;
+const QUEUED_CHUNKS: usize = 2;
 
 /// First pause before a broken body is resumed; it doubles up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

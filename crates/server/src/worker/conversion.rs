@@ -256,3 +256,162 @@ fn thread_time() -> Duration {
         u32::try_from(now.tv_nsec).unwrap_or(0),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::process::Command;
+
+    use mirror::column_type::ColumnType;
+    use mirror::limits::LOAD_MEMORY_BYTES;
+    use mirror::plan::{MirrorPlan, PlanColumn, RecordPath};
+    use mirror::source::SourceSpec;
+
+    use super::super::load_slots::LoadSlots;
+    use super::*;
+
+    const PROBE: &str = "DYNAMIRROR_TEST_MEMORY_PROBE";
+    const FILES: usize = 48;
+    const FILE_BYTES: usize = 10 << 20;
+    const BIG_ITEM_BYTES: usize = 400_000;
+
+    fn spec() -> MirrorSpec {
+        let column = |name: &str, declared: &str, path| PlanColumn {
+            name: name.to_owned(),
+            declared_type: declared.to_owned(),
+            column_type: ColumnType::parse(declared).unwrap(),
+            path,
+            default: None,
+            codec: None,
+            is_key: false,
+        };
+        let plan = MirrorPlan {
+            database: "ws_1".to_owned(),
+            table: "items".to_owned(),
+            columns: vec![
+                column("pk", "String", RecordPath::Item(vec!["pk".to_owned()])),
+                column("_record", "String", RecordPath::NewImage(Vec::new())),
+                column("_timestamp", "DateTime64(3)", RecordPath::Version),
+                column("_is_deleted", "UInt8", RecordPath::IsDeleted),
+            ],
+            sorting_key: "pk".to_owned(),
+            sorting_columns: vec![0],
+            version_column: "_timestamp".to_owned(),
+            is_deleted_column: "_is_deleted".to_owned(),
+            partition_key: None,
+            primary_key: None,
+            sampling_key: None,
+            ttl: None,
+            settings: None,
+            indexes: Vec::new(),
+            keys: Vec::new(),
+        };
+        MirrorSpec {
+            id: "m".to_owned(),
+            name: "main/items".to_owned(),
+            source: SourceSpec {
+                role_arn: String::new(),
+                external_id: String::new(),
+                region: "us-east-1".to_owned(),
+                table_arn: String::new(),
+                export_bucket: String::new(),
+            },
+            s3_prefix: String::new(),
+            plan,
+            next_plan: None,
+        }
+    }
+
+    /// Lines made as they are read; every hundredth item is as big as DynamoDB allows, and every line of a `broken`
+    /// file goes to quarantine.
+    struct Endless {
+        broken: bool,
+        lines: usize,
+        bytes: usize,
+    }
+
+    impl ExportFileReader for Endless {
+        fn compressed_bytes(&self) -> u64 {
+            0
+        }
+
+        fn next_lines(&mut self, block: &mut Vec<u8>, target_bytes: usize) -> Result<bool> {
+            block.clear();
+            while block.len() < target_bytes && self.bytes < FILE_BYTES {
+                let before = block.len();
+                self.lines += 1;
+                let big = self.lines.is_multiple_of(100);
+                let text = "x".repeat(if big { BIG_ITEM_BYTES } else { 600 });
+                let end = if self.broken { "" } else { "}" };
+                let number = self.lines;
+                let line = format!(
+                    "{{\"Item\":{{\"pk\":{{\"S\":\"{number}\"}},\"text\":{{\"S\":\"{text}\"}}}}{end}\n"
+                );
+                block.extend_from_slice(line.as_bytes());
+                self.bytes += block.len() - before;
+            }
+            Ok(!block.is_empty())
+        }
+    }
+
+    /// `VmHWM` or `VmRSS` of this process, bytes.
+    fn memory(name: &str) -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        let kilobytes: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kilobytes * 1024
+    }
+
+    async fn load(spec: &Arc<MirrorSpec>, slots: &LoadSlots, broken: bool) -> u64 {
+        let slot = slots.slot().await;
+        let reader = Box::new(Endless {
+            broken,
+            lines: 0,
+            bytes: 0,
+        });
+        let lines = Lines::Items { version_ms: 1 };
+        let mut blocks = Blocks::start(spec, "f", lines, reader, slot);
+        let (mut rows, mut quarantined) = (0, 0);
+        while let Some(block) = blocks.next().await {
+            rows += block.rows.rows;
+            quarantined += block.quarantined.len();
+            blocks.give_back(block);
+        }
+        let converted = blocks.end().await.unwrap();
+        assert_eq!(rows + quarantined, converted.lines as usize);
+        assert_eq!(if broken { rows } else { quarantined }, 0);
+        converted.lines
+    }
+
+    /// Runs in a child, whose memory is its own; as a test of its own it has nothing to do.
+    #[tokio::test]
+    async fn probe_many_loads() {
+        if std::env::var(PROBE).is_err() {
+            return;
+        }
+        let spec = Arc::new(spec());
+        let slots = LoadSlots::new(FILES);
+        let before = memory("VmRSS");
+        let loads = (0..FILES).map(|file| load(&spec, &slots, file % 4 == 3));
+        let lines: u64 = futures::future::join_all(loads).await.iter().sum();
+        assert!(lines > 100_000, "{lines}");
+        let grown = memory("VmHWM").saturating_sub(before);
+        // Besides the batches, of every file some lines and what the allocator does not give back.
+        assert!(grown < 2 * LOAD_MEMORY_BYTES, "grew by {grown} bytes");
+    }
+
+    #[test]
+    fn many_loads_at_once_hold_no_more_than_their_share() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([
+            "--exact",
+            "worker::conversion::tests::probe_many_loads",
+            "--nocapture",
+        ]);
+        let output = command.env(PROBE, "1").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("1 passed"), "{told}{errors}");
+    }
+}
