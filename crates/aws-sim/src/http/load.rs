@@ -125,7 +125,7 @@ async fn start(State(loads): State<Loads>, Json(body): Json<NewLoad>) -> Answer 
     let known = loads
         .sim
         .with(|world| world.table_state(&body.table).is_some());
-    if !known || !(body.rate > 0.0 && body.seconds > 0.0) {
+    if !(known && body.rate > 0.0 && body.seconds > 0.0) {
         let message = "needs a table that exists, a rate and seconds";
         let error = json!({ "error": "InvalidLoad", "message": message });
         return Err((StatusCode::UNPROCESSABLE_ENTITY, Json(error)));
