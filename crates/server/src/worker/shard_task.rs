@@ -104,6 +104,18 @@ impl ShardTask {
                     drop(permit);
                     // The answer that was lost may have been the one with the records.
                     empty_since.clear();
+                    // AWS has looked: what it says of the shard is no failure, and this reader may end with it.
+                    let answered = matches!(
+                        error.kind,
+                        ErrorKind::IteratorExpired
+                            | ErrorKind::TrimmedData
+                            | ErrorKind::ShardNotFound
+                    );
+                    if answered && failing {
+                        failing = false;
+                        backoff.reset();
+                        self.tell(ShardEvent::Recovered).await?;
+                    }
                     match error.kind {
                         // A new iterator from where we are; never loop on the dead one.
                         ErrorKind::IteratorExpired => {
