@@ -207,6 +207,7 @@ impl Disk {
 
     pub(crate) fn commit_shards(&self, key: &str, shards: &[ShardCheckpoint], quarantined: u64) {
         let mut content = self.content();
+        self.check(may_write(&content.generations, &self.mirror, key));
         let state = content.states.entry(key.to_owned()).or_default();
         let moved = shards
             .iter()
@@ -296,6 +297,29 @@ impl Disk {
             content.resyncs += 1;
         }
     }
+}
+
+/// While tables are exchanged nobody writes, and afterwards nobody does who wrote to the former one.
+fn may_write(
+    generations: &Generations,
+    mirror: &str,
+    key: &str,
+) -> std::result::Result<(), String> {
+    let shadow = generations.shadow.as_ref();
+    let known = [
+        Some(generations.live),
+        shadow.map(|shadow| shadow.generation),
+    ];
+    let is_known = known
+        .into_iter()
+        .flatten()
+        .any(|generation| progress_key(mirror, generation) == key);
+    if is_known && !shadow.is_some_and(|shadow| shadow.exchanging) {
+        return Ok(());
+    }
+    Err(format!(
+        "shards of {key} are stored while the generations are {generations:?}"
+    ))
 }
 
 /// One attempt has one export, and attempts only grow.

@@ -227,8 +227,8 @@ impl Draft {
             },
             poll_min_ms: self.between(200, 1000) as u64,
             poll_idle_max_ms: self.between(20, 120).max(idle_ms / SECOND) as u64 * 1000,
-            // As seldom as that.
-            idle_calls_per_hour: 1,
+            // As seldom as the line above says, or by a budget that rounds, hot shards and wakes share.
+            idle_calls_per_hour: [1, 600, 1, 3_000][(self.seed % 4) as usize],
             linger_ms: [0, 100, 2_000][self.rng.below(3) as usize],
             pages_in_flight: [1, 2, 16][self.rng.below(3) as usize],
             ..WorkerSettings::default()

@@ -2,9 +2,10 @@
 //!
 //! Every GetRecords call costs money, empty ones too: $0.02 per 100,000 calls after the first 2.5 million of a month.
 //! The readers of one stream share a plan, so that what idle shards cost is a number that somebody chose
-//! ([`WorkerSettings::idle_calls_per_hour`], here `B`), however many shards there are. With the default of 10,000
-//! an hour a table that nobody writes to costs at most 7.2 million calls in 30 days, $0.94. A table of one partition
-//! costs next to nothing: nobody looks more often than [`LEAST_IDLE_MS`].
+//! ([`WorkerSettings::idle_calls_per_hour`], here `B`). With the default of 10,000 an hour a table that nobody writes
+//! to costs at most 7.2 million calls in 30 days, $0.94. A table of one partition costs next to nothing: nobody looks
+//! more often than [`LEAST_IDLE_MS`]. Beyond 75 shards the budget gives way: none waits longer than
+//! `poll_idle_max_ms`, 30 s, so that 700 cost 84,000 calls an hour.
 //!
 //! - **Busy.** A full page is followed by the next one at once. Any other page with news is followed after
 //!   `poll_min_ms`.
