@@ -117,8 +117,13 @@ pub const EXPORT_FUZZ_MS: i64 = MINUTE;
 /// What is known to be in the table besides what the stream delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// Changes before this time are in the table, whether the stream had them or not, AWS's milliseconds.
+    /// Changes before this time are in the table, whether the stream had them or not, AWS's milliseconds: a healing
+    /// brought them while nobody followed the stream, and they are not to be taken from it any more.
     pub until_ms: Option<i64>,
+    /// Changes before this time that the stream lost are in the full export, which was swept, AWS's milliseconds. Those
+    /// that the stream has are taken from it all the same: it is followed while an export is loaded, and what is taken
+    /// of an item has to be all up to its last change.
+    pub swept_ms: Option<i64>,
     /// Where the windows of the last healing began.
     pub healed_from_ms: Option<i64>,
     /// No lineage's clock goes on from less, milliseconds.
@@ -129,10 +134,15 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// Whether all that was lost before `until_ms` has been brought.
+    pub fn has_all_lost(&self, until_ms: i64) -> bool {
+        self.until_ms.max(self.swept_ms) >= Some(until_ms)
+    }
+
     /// ... once a full export of time `exported_ms` is loaded and was swept: it has what became of everything before.
     pub fn with_export(self, exported_ms: i64) -> Self {
         Self {
-            until_ms: self.until_ms.max(Some(exported_ms - COVERED_MARGIN_MS)),
+            swept_ms: self.swept_ms.max(Some(exported_ms - COVERED_MARGIN_MS)),
             ..self
         }
     }
@@ -238,6 +248,7 @@ impl Healing {
     pub fn coverage(&self, highest_ms: i64) -> Coverage {
         Coverage {
             until_ms: Some(self.end_ms - COVERED_MARGIN_MS),
+            swept_ms: None,
             healed_from_ms: Some(self.from_ms),
             clock_floor_ms: highest_ms + VERSIONS_FOR_WINDOWS,
             repaired_ms: None,

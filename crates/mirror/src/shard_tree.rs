@@ -164,23 +164,25 @@ impl ShardTree {
         clocks.max().unwrap_or(0).max(self.coverage.clock_floor_ms)
     }
 
-    /// Every change before this time in the lineage that ends with this shard is durable, AWS's milliseconds:
-    /// what is known of the shard itself, of its parents, that it has no records from before it began, and what a
-    /// healing brought. `None` if nothing is known.
+    /// Every change before this time in the lineage that ends with this shard is durable, AWS's milliseconds: how far it
+    /// was read, and what a healing brought. `None` if nothing is known.
     pub fn watermark_ms(&self, shard_id: &str) -> Option<i64> {
+        self.read_until_ms(shard_id).max(self.coverage.until_ms)
+    }
+
+    /// How far the lineage that ends with this shard was read, AWS's milliseconds: what is known of the shard itself, of
+    /// its parents, and that it has no records from before it began. `None` if nothing is known.
+    pub fn read_until_ms(&self, shard_id: &str) -> Option<i64> {
         let mut next = self.shards.get(shard_id);
         // A lineage has no loops on AWS; a stored one is read only so far.
         for _ in 0..self.shards.len() {
             let Some(shard) = next else { break };
             if shard.watermark_ms.is_some() {
-                return shard
-                    .watermark_ms
-                    .max(created_ms(shard_id))
-                    .max(self.coverage.until_ms);
+                return shard.watermark_ms.max(created_ms(shard_id));
             }
             next = shard.parent.as_ref().and_then(|id| self.shards.get(id));
         }
-        created_ms(shard_id).max(self.coverage.until_ms)
+        created_ms(shard_id)
     }
 
     /// Whether anything was ever read of the lineage that ends with this shard.

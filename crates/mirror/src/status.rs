@@ -7,8 +7,10 @@ pub enum MirrorState {
     Starting,
     /// The stream is followed; the backfill is not complete.
     Backfilling,
-    /// Equal to the table but for the lag.
+    /// Equal to the table but for a lag of seconds.
     Live,
+    /// Complete up to its watermark, which is minutes or hours ago and moves: after an outage, or under too many writes.
+    CatchingUp,
     /// Something is in the way; tried again without anybody's help. Nothing is lost so far.
     Retrying,
     /// Somebody has to act: see reason and next action.
@@ -30,6 +32,7 @@ impl MirrorState {
             Self::Starting => "starting",
             Self::Backfilling => "backfilling",
             Self::Live => "live",
+            Self::CatchingUp => "catching up",
             Self::Retrying => "retrying",
             Self::Broken => "broken",
             Self::Stalled => "stalled",

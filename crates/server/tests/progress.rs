@@ -115,10 +115,11 @@ fn gap() -> impl Strategy<Value = Gap> {
 }
 
 fn coverage() -> impl Strategy<Value = Coverage> {
-    let times = prop::array::uniform2(prop::option::of(any::<i64>()));
+    let times = prop::array::uniform3(prop::option::of(any::<i64>()));
     (times, any::<i64>()).prop_map(|(times, clock_floor_ms)| Coverage {
         until_ms: times[0],
         healed_from_ms: times[1],
+        swept_ms: times[2],
         clock_floor_ms,
         repaired_ms: None,
     })

@@ -31,3 +31,15 @@ fn the_mirror_equals_the_table_whatever_happens() {
         panic!("{report}\nfailing seeds: {all:?}\nreplay: make sim SEED={seed}\n");
     }
 }
+
+/// Seeds beyond the first 2,000 that found a fault in the mirror, since corrected. 6642: what a sweep had covered was left
+/// out of a lineage of which earlier records were taken. 6662, 6690: so was a record whose time stepped back, after a healing.
+#[test]
+fn seeds_that_once_diverged_do_not() {
+    for seed in [6_642, 6_662, 6_690] {
+        let summary = run_seeds::run(&Plan::new(seed, 1), paused, |_| ());
+        for report in summary.divergences.values() {
+            panic!("{report}\nreplay: make sim SEED={seed}\n");
+        }
+    }
+}

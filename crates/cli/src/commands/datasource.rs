@@ -260,7 +260,7 @@ fn short(entries: &[Entry]) -> Table {
 }
 
 fn state(mirror: &Mirror) -> String {
-    if mirror.resync.is_some() && matches!(mirror.state.as_str(), "live" | "gap") {
+    if mirror.resync.is_some() && matches!(mirror.state.as_str(), "live" | "catching up" | "gap") {
         return "resyncing".to_owned();
     }
     if let (Some(healing), "healing") = (&mirror.healing, mirror.state.as_str()) {

@@ -75,6 +75,8 @@ impl Due {
 
 #[derive(Debug)]
 struct Entries {
+    /// A mirror that is further behind is not live, milliseconds.
+    live_within_ms: i64,
     started: bool,
     stopped: bool,
     problems: BTreeMap<Topic, Problem>,
@@ -118,9 +120,11 @@ impl From<ExportPart> for ExportKind {
 pub(crate) struct Board(Arc<Mutex<Entries>>);
 
 impl Board {
-    /// `quarantine_table` is where people find what could not be converted.
-    pub(crate) fn new(quarantine_table: &str, now_ms: i64) -> Self {
+    /// `quarantine_table` is where people find what could not be converted; who is behind by `live_within_ms` or more is
+    /// not live.
+    pub(crate) fn new(quarantine_table: &str, live_within_ms: i64, now_ms: i64) -> Self {
         Self(Arc::new(Mutex::new(Entries {
+            live_within_ms,
             started: false,
             stopped: false,
             problems: BTreeMap::new(),

@@ -30,10 +30,6 @@ mod shadow_table;
 /// How often a resync is looked at, milliseconds.
 const LOOK_MS: u64 = 2_000;
 
-/// The shadow must be this close to the tip before the live table's worker is stopped, milliseconds, besides the
-/// pauses between reads of idle shards.
-const CLOSE_MS: i64 = 60_000;
-
 /// The shadow must have everything from this long after the live table's worker stopped, milliseconds: AWS's clock is
 /// known to a second or two.
 const AFTER_STOP_MS: i64 = 5_000;
@@ -287,14 +283,9 @@ impl MirrorLife {
         Some(true)
     }
 
+    /// Close enough to the tip for the live table's worker to be stopped.
     fn is_close(&self, board: &Board) -> bool {
-        let now_ms = self.ports.clock.now_ms();
-        let behind_ms = board
-            .watermark_ms()
-            .map(|at_ms| board.aws_ms(now_ms) - at_ms);
-        let idle_ms = i64::try_from(self.settings.poll_idle_max_ms).unwrap_or(0);
-        board.report(now_ms).state == MirrorState::Live
-            && behind_ms.is_some_and(|behind_ms| behind_ms < CLOSE_MS + 4 * idle_ms)
+        board.report(self.ports.clock.now_ms()).state == MirrorState::Live
     }
 
     /// Exchanges the tables and forgets the former one. Every step may be done again.
@@ -399,7 +390,11 @@ impl MirrorLife {
     }
 
     fn board(&self, spec: &MirrorSpec) -> Board {
-        Board::new(&spec.plan.quarantine_table(), self.ports.clock.now_ms())
+        Board::new(
+            &spec.plan.quarantine_table(),
+            self.settings.live_within_ms(),
+            self.ports.clock.now_ms(),
+        )
     }
 
     fn retry(&self, key: &str, board: Board) -> Retry {

@@ -35,6 +35,13 @@ pub struct WorkerSettings {
     pub enable_timeout_ms: u64,
 }
 
+impl WorkerSettings {
+    /// A mirror that is behind by less is live, milliseconds: four looks at an idle shard, and a minute.
+    pub(crate) fn live_within_ms(&self) -> i64 {
+        60_000 + 4 * i64::try_from(self.poll_idle_max_ms).unwrap_or(0)
+    }
+}
+
 impl Default for WorkerSettings {
     fn default() -> Self {
         Self {

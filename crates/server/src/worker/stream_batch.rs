@@ -45,15 +45,22 @@ impl StreamBatch {
         }
     }
 
-    /// Takes in one page of `shard`, which is the shard as far as it was written before this batch. Records that were taken
-    /// before are skipped: reading is at-least-once.
-    pub(crate) fn add(&mut self, shard: &ShardCheckpoint, page: &StreamPage) {
+    /// Takes in one page of `shard`, which is the shard as far as it was written before this batch; its lineage was read
+    /// until `read_until_ms` before. Records that were taken before are skipped: reading is at-least-once.
+    pub(crate) fn add(
+        &mut self,
+        shard: &ShardCheckpoint,
+        read_until_ms: Option<i64>,
+        page: &StreamPage,
+    ) {
         let mut checkpoint = self
             .checkpoints
             .get(&shard.shard_id)
             .unwrap_or(shard)
             .clone();
         let mut clock = LineageClock::new(checkpoint.clock_ms);
+        // AWS's times step back at times. The last of a lineage's records must be taken if an earlier one was.
+        let mut read_until_ms = checkpoint.watermark_ms.max(read_until_ms);
         for (index, record) in page.records.iter().enumerate() {
             if checkpoint
                 .position
@@ -64,11 +71,11 @@ impl StreamBatch {
             }
             checkpoint.position = Some(record.sequence_number.clone());
             checkpoint.watermark_ms = checkpoint.watermark_ms.max(Some(record.creation_ms));
+            read_until_ms = read_until_ms.max(Some(record.creation_ms));
             // A healing brought it, and perhaps what became of the item since. Without a time nobody knows.
             if record.creation_ms > 0
-                && self
-                    .covered_until_ms
-                    .is_some_and(|until_ms| record.creation_ms < until_ms)
+                && self.covered_until_ms.is_some()
+                && read_until_ms < self.covered_until_ms
             {
                 continue;
             }

@@ -278,7 +278,8 @@ impl StreamFollower {
                     return Some(());
                 };
                 if !page.records.is_empty() {
-                    self.batch.add(&shard, &page);
+                    let read_until_ms = self.tree.read_until_ms(&shard_id);
+                    self.batch.add(&shard, read_until_ms, &page);
                     // The batch has what it needs of the page.
                     drop((page, permit));
                 } else if let Some(tip_ms) = tip_ms {

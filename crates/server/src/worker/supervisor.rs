@@ -74,7 +74,11 @@ impl Supervisor {
             }
         }
         let now_ms = self.ports.clock.now_ms();
-        let boards = Boards::new(Board::new(&spec.plan.quarantine_table(), now_ms));
+        let boards = Boards::new(Board::new(
+            &spec.plan.quarantine_table(),
+            self.settings.live_within_ms(),
+            now_ms,
+        ));
         let cancel = CancellationToken::new();
         let (asked_sender, asked) = watch::channel(false);
         let (resync_sender, resync) = mpsc::channel(1);
@@ -144,7 +148,7 @@ impl Supervisor {
         }
         let boards = self
             .read_board(mirror_id)
-            .unwrap_or_else(|| Boards::new(Board::new("", self.ports.clock.now_ms())));
+            .unwrap_or_else(|| Boards::new(Board::new("", 0, self.ports.clock.now_ms())));
         boards.live().stopped();
         self.write_boards(|known| known.insert(mirror_id.to_owned(), boards));
     }

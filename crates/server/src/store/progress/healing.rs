@@ -278,10 +278,11 @@ async fn clear_gap(tx: &mut Tx, mirror: &str, gap: &Gap) -> Result<(), sqlx::Err
 
 async fn put_coverage(tx: &mut Tx, mirror: &str, coverage: Coverage) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE mirror_state SET covered_until_ms = ?, healed_from_ms = ?, clock_floor_ms = ?
-         WHERE mirror = ?",
+        "UPDATE mirror_state SET covered_until_ms = ?, swept_until_ms = ?, healed_from_ms = ?,
+         clock_floor_ms = ? WHERE mirror = ?",
     )
     .bind(coverage.until_ms)
+    .bind(coverage.swept_ms)
     .bind(coverage.healed_from_ms)
     .bind(coverage.clock_floor_ms)
     .bind(mirror)

@@ -56,6 +56,7 @@ pub(super) fn read_state(
     });
     progress.coverage = Coverage {
         until_ms: row.try_get("covered_until_ms")?,
+        swept_ms: row.try_get("swept_until_ms")?,
         healed_from_ms: row.try_get("healed_from_ms")?,
         clock_floor_ms: row.try_get("clock_floor_ms")?,
         repaired_ms: row.try_get("repaired_ms")?,

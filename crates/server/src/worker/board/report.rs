@@ -16,6 +16,10 @@ impl Board {
             .find(|problem| problem.needs_a_person)
             .or_else(|| entries.problems.values().next());
         let stalled = entries.stalled(now_ms);
+        let figures = &entries.stream;
+        let watermark_ms = entries.watermark_ms();
+        let aws_now_ms = now_ms + figures.clock_ahead_ms;
+        let lag_ms = watermark_ms.map(|at_ms| (aws_now_ms - at_ms).max(0));
         let state = if entries.stopped {
             MirrorState::Stopped
         } else if worst.is_some_and(|problem| problem.needs_a_person) {
@@ -30,15 +34,16 @@ impl Board {
             MirrorState::Retrying
         } else if !entries.started {
             MirrorState::Starting
-        } else if entries.export.phase == ExportPhase::Loaded {
-            MirrorState::Live
-        } else {
+        } else if entries.export.phase != ExportPhase::Loaded {
             MirrorState::Backfilling
+        } else {
+            match lag_ms {
+                None => MirrorState::Starting,
+                Some(lag_ms) if lag_ms < entries.live_within_ms => MirrorState::Live,
+                Some(_) => MirrorState::CatchingUp,
+            }
         };
         let (reason, next_action) = entries.why(state, worst, stalled.as_deref());
-        let figures = &entries.stream;
-        let watermark_ms = entries.watermark_ms();
-        let aws_now_ms = now_ms + figures.clock_ahead_ms;
         let leaves_ms = figures
             .watermark_ms
             .map(|at_ms| at_ms + STREAM_RETENTION_MS);
@@ -63,7 +68,7 @@ impl Board {
             stream_rows: figures.rows,
             quarantined: entries.quarantined,
             watermark_ms: watermark_ms.filter(|_| loaded),
-            lag_seconds: watermark_ms.map(|at_ms| (aws_now_ms - at_ms).max(0) as f64 / 1000.0),
+            lag_seconds: lag_ms.map(|lag_ms| lag_ms as f64 / 1000.0),
             headroom_seconds: leaves_ms.map(|at_ms| ms_to_seconds(at_ms - aws_now_ms)),
             shards: (figures.active_shards, figures.waiting_shards),
             last_read_ms: figures.last_read_ms,
@@ -128,6 +133,9 @@ impl Entries {
                 STALLED_ACTION.to_owned(),
             ),
             (MirrorState::Healing, _, Some(gap)) => (gap.what.clone(), HEALING_ACTION.to_owned()),
+            (MirrorState::CatchingUp, _, _) => {
+                (CATCHING_UP.to_owned(), CATCHING_UP_ACTION.to_owned())
+            }
             (_, Some(problem), _) => (problem.text.clone(), problem.next_action.clone()),
             (_, None, _) => return (None, None),
         };
@@ -139,6 +147,10 @@ const GAP_ACTION: &str = "nothing: a new backfill beside the table replaces it w
 
 const HEALING_ACTION: &str =
     "nothing: incremental exports bring what was lost, then the stream is followed again";
+
+const CATCHING_UP: &str = "changes since the watermark are being read";
+
+const CATCHING_UP_ACTION: &str = "nothing, as long as the lag falls: it does so after an outage; if it grows for hours, give the server or ClickHouse a faster machine";
 
 const STALLED_ACTION: &str = "look at tb local logs, and restart the mirror with tb datasource stop NAME and tb datasource start NAME";
 

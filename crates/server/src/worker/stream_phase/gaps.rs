@@ -150,11 +150,7 @@ impl StreamFollower {
     }
 
     async fn gap(&mut self, since_ms: Option<i64>, until_ms: i64, what: &str) -> Option<()> {
-        if self
-            .coverage
-            .until_ms
-            .is_some_and(|covered_ms| until_ms <= covered_ms)
-        {
+        if self.coverage.has_all_lost(until_ms) {
             return Some(());
         }
         // What keeps one shard from being read keeps others: nobody knows yet what they lost.
