@@ -3,6 +3,7 @@
 //! Start reading in `args` (what can be said), `commands` (one file per command) and `assemble` (the only
 //! place that names the server, the engine and AWS).
 
+mod allocator;
 mod args;
 mod assemble;
 mod client;

@@ -7,7 +7,7 @@ pub enum MirrorState {
     Starting,
     /// The stream is followed; the backfill is not complete.
     Backfilling,
-    /// Equal to the table but for a lag of seconds.
+    /// Equal to the table but for a lag of seconds; what is read of the stream is new.
     Live,
     /// Complete up to its watermark, which is minutes or hours ago and moves: after an outage, or under too many writes.
     CatchingUp,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
+use crate::allocator;
 use crate::assemble;
 use crate::config_file::{self, ConfigFile, LogFormat, LogLevel, PollSection};
 use crate::env_vars;
@@ -70,6 +71,7 @@ pub(crate) struct External {
 
 /// Runs the server until SIGTERM or SIGINT.
 pub(crate) fn run(flags: Flags, env: &Environment, printer: &Printer) -> Outcome {
+    allocator::settle();
     if flags.detached {
         // Fails only for the leader of a session, which is as far from the terminal as it gets.
         let _ = rustix::process::setsid();

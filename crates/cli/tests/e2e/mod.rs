@@ -13,6 +13,7 @@ mod clickhouse;
 mod faults;
 mod flow;
 mod gaps;
+mod memory;
 mod ministack;
 mod oracle;
 mod refusals;

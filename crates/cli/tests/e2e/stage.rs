@@ -241,9 +241,13 @@ impl Stage {
         server.wait().unwrap().code()
     }
 
+    pub(crate) fn server_pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Child::id)
+    }
+
     /// Process id of the engine, a child of the server.
     pub(crate) fn engine_pid(&self) -> Option<u32> {
-        let server = self.server.as_ref()?.id();
+        let server = self.server_pid()?;
         let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children")).ok()?;
         let of_any_thread = || {
             fs::read_dir(format!("/proc/{server}/task"))

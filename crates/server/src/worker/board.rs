@@ -40,6 +40,8 @@ pub(crate) struct StreamFigures {
     pub(crate) watermark_ms: Option<i64>,
     /// How far AWS's clock is ahead of ours, milliseconds.
     pub(crate) clock_ahead_ms: i64,
+    /// Old records are being read, or a shard has not been read yet.
+    pub(crate) is_behind: bool,
     pub(crate) active_shards: usize,
     pub(crate) waiting_shards: usize,
     pub(crate) last_read_ms: Option<i64>,
@@ -75,7 +77,7 @@ impl Due {
 
 #[derive(Debug)]
 struct Entries {
-    /// A mirror that is further behind is not live, milliseconds.
+    /// A mirror that reads what is older is not live, milliseconds.
     live_within_ms: i64,
     started: bool,
     stopped: bool,
@@ -120,8 +122,8 @@ impl From<ExportPart> for ExportKind {
 pub(crate) struct Board(Arc<Mutex<Entries>>);
 
 impl Board {
-    /// `quarantine_table` is where people find what could not be converted; who is behind by `live_within_ms` or more is
-    /// not live.
+    /// `quarantine_table` is where people find what could not be converted; who reads what is older by `live_within_ms`
+    /// or more is not live.
     pub(crate) fn new(quarantine_table: &str, live_within_ms: i64, now_ms: i64) -> Self {
         Self(Arc::new(Mutex::new(Entries {
             live_within_ms,

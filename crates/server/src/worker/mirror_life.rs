@@ -285,7 +285,9 @@ impl MirrorLife {
 
     /// Close enough to the tip for the live table's worker to be stopped.
     fn is_close(&self, board: &Board) -> bool {
-        board.report(self.ports.clock.now_ms()).state == MirrorState::Live
+        let report = board.report(self.ports.clock.now_ms());
+        let within_s = self.settings.live_within_ms() as f64 / 1000.0;
+        report.state == MirrorState::Live && report.lag_seconds.is_some_and(|lag| lag < within_s)
     }
 
     /// Exchanges the tables and forgets the former one. Every step may be done again.

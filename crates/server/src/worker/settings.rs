@@ -36,7 +36,7 @@ pub struct WorkerSettings {
 }
 
 impl WorkerSettings {
-    /// A mirror that is behind by less is live, milliseconds: four looks at an idle shard, and a minute.
+    /// A mirror that reads records younger than this is live, milliseconds: four looks at an idle shard, and a minute.
     pub(crate) fn live_within_ms(&self) -> i64 {
         60_000 + 4 * i64::try_from(self.poll_idle_max_ms).unwrap_or(0)
     }

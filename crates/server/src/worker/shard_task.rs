@@ -31,6 +31,8 @@ pub(crate) enum ShardEvent {
     Page {
         shard_id: String,
         page: StreamPage,
+        /// Whether it has a record that was not read before.
+        has_news: bool,
         /// Set on the last page of a closed shard.
         end: bool,
         /// Every change of the shard before this time is in this page or in one before it, AWS's milliseconds.
@@ -196,6 +198,7 @@ impl ShardTask {
             self.tell(ShardEvent::Page {
                 shard_id: id.clone(),
                 page,
+                has_news,
                 end,
                 tip_ms,
                 next_in_ms,

@@ -102,6 +102,8 @@ pub(crate) struct StreamFollower {
 struct Reader {
     task: tokio::task::AbortHandle,
     due_ms: i64,
+    /// What it read last is old, or it has not read yet: more is waiting.
+    is_behind: bool,
 }
 
 impl StreamFollower {
@@ -261,6 +263,7 @@ impl StreamFollower {
             ShardEvent::Page {
                 shard_id,
                 page,
+                has_news,
                 end,
                 tip_ms,
                 next_in_ms,
@@ -273,6 +276,11 @@ impl StreamFollower {
                 if let Some(reader) = self.readers.get_mut(&shard_id) {
                     let next_in_ms = i64::try_from(next_in_ms).unwrap_or(i64::MAX);
                     reader.due_ms = now_ms.saturating_add(next_in_ms);
+                    let newest = page.records.last().filter(|_| has_news);
+                    let old_ms = self.retry.settings.live_within_ms();
+                    let aws_now_ms = now_ms + self.source.clock_ahead_ms();
+                    reader.is_behind =
+                        newest.is_some_and(|record| aws_now_ms - record.creation_ms >= old_ms);
                 }
                 let Some(shard) = self.last_written(&shard_id).cloned() else {
                     return Some(());
@@ -355,6 +363,7 @@ impl StreamFollower {
         self.retry.board.stream(|figures| {
             figures.watermark_ms = watermark_ms;
             figures.clock_ahead_ms = ahead_ms;
+            figures.is_behind = self.readers.values().any(|reader| reader.is_behind);
             figures.active_shards = self.readers.len();
             figures.waiting_shards = self.tree.waiting();
             figures.due = Some(oldest);

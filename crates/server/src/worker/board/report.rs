@@ -39,8 +39,10 @@ impl Board {
         } else {
             match lag_ms {
                 None => MirrorState::Starting,
-                Some(lag_ms) if lag_ms < entries.live_within_ms => MirrorState::Live,
-                Some(_) => MirrorState::CatchingUp,
+                Some(lag_ms) if figures.is_behind && lag_ms >= entries.live_within_ms => {
+                    MirrorState::CatchingUp
+                }
+                Some(_) => MirrorState::Live,
             }
         };
         let (reason, next_action) = entries.why(state, worst, stalled.as_deref());

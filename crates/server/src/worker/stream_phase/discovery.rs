@@ -155,6 +155,7 @@ impl StreamFollower {
             let reader = Reader {
                 task: self.tasks.spawn(task.run()),
                 due_ms: self.now_ms(),
+                is_behind: true,
             };
             self.readers.insert(shard.shard_id, reader);
         }
