@@ -214,9 +214,9 @@ impl BodyWriter {
     }
 
     /// Writes all pieces, and the end. Stops early if the request is over; its answer tells why.
-    pub(crate) async fn write(self, pieces: impl Iterator<Item = Vec<u8>>) {
+    pub(crate) async fn write(self, pieces: impl Iterator<Item = Bytes>) {
         for piece in pieces {
-            if self.0.send(Some(piece.into())).await.is_err() {
+            if self.0.send(Some(piece)).await.is_err() {
                 return;
             }
         }

@@ -4,6 +4,9 @@
 //! Lengths are varints; a text is its length and its bytes; numbers are little endian; a Nullable column
 //! starts with a byte per row that is 1 for NULL. See <https://clickhouse.com/docs/interfaces/formats/Native>.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
 use mirror::batch::{Batch, BatchColumn, ColumnData};
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::plan::MirrorPlan;
@@ -35,6 +38,31 @@ pub(crate) struct Pieces<'a> {
     batch: &'a Batch,
     permutation: Option<Vec<u32>>,
     at: Place,
+    spare: SparePieces,
+}
+
+/// Memory of pieces that were sent, to be filled again: fresh memory has to be cleared by the kernel first.
+type SparePieces = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// A piece on its way.
+struct Piece {
+    bytes: Vec<u8>,
+    home: SparePieces,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        home.push(bytes);
+    }
 }
 
 /// Where the next piece begins.
@@ -58,6 +86,7 @@ impl<'a> Pieces<'a> {
             batch,
             permutation,
             at: Place::Start,
+            spare: SparePieces::default(),
         })
     }
 
@@ -121,11 +150,14 @@ impl<'a> Pieces<'a> {
 }
 
 impl Iterator for Pieces<'_> {
-    type Item = Vec<u8>;
+    type Item = Bytes;
 
-    fn next(&mut self) -> Option<Vec<u8>> {
-        let mut piece = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 16);
-        self.write(&mut piece, PIECE_BYTES).then_some(piece)
+    fn next(&mut self) -> Option<Bytes> {
+        let home = Arc::clone(&self.spare);
+        let spare = home.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut bytes = spare.unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 16));
+        let any = self.write(&mut bytes, PIECE_BYTES);
+        any.then(|| Bytes::from_owner(Piece { bytes, home }))
     }
 }
 
