@@ -20,7 +20,6 @@ mod data;
 mod parsers;
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use mirror::batch::Batch;
 use mirror::column_type::ColumnType;
@@ -242,14 +241,10 @@ fn count_me(ours: &mut Ours, blocks: &[Vec<u8>], project: bool) {
     }
 }
 
-/// CPU time of this thread in seconds, so that a busy machine does not count; wall time where Linux does not tell.
+/// CPU time of this thread in seconds, so that a busy machine does not count.
 fn cpu_seconds() -> f64 {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let start = START.get_or_init(Instant::now);
-    std::fs::read_to_string("/proc/thread-self/schedstat")
-        .ok()
-        .and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok())
-        .map_or_else(|| start.elapsed().as_secs_f64(), |nanos| nanos / 1e9)
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
 /// The table the connector's wizard makes.
