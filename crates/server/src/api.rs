@@ -20,11 +20,11 @@ use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::deploy::Deployer;
+use crate::jobs::Jobs;
 use crate::secrets::Keyring;
 use crate::settings::Settings;
 use crate::store::{Installation, SqliteStore};
 use crate::telemetry;
-use crate::verify::Jobs;
 use crate::worker::Supervisor;
 
 mod build;
@@ -32,6 +32,7 @@ mod caller;
 mod connectors;
 mod datasources;
 mod deployments;
+mod environments;
 mod error;
 mod health;
 mod integrations;
@@ -45,6 +46,7 @@ mod sql;
 mod tokens;
 mod upload;
 mod variables;
+mod verifications;
 mod wire;
 mod workspaces;
 
@@ -102,8 +104,30 @@ fn tinybird_routes() -> Router<Arc<App>> {
         .route("/v0/regions", get(health::regions))
         .route("/v0/jobs", get(jobs::list))
         .route("/v0/jobs/{id}", get(jobs::show).delete(jobs::cancel))
+        .route("/v0/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v0/auth", get(tokens::auth))
-        .route("/v0/tokens", get(tokens::list))
+        .route("/v0/tokens", get(tokens::list).post(tokens::create))
+        .route(
+            "/v0/tokens/{id}",
+            get(tokens::show).put(tokens::update).delete(tokens::remove),
+        )
+        .route("/v0/tokens/{id}/refresh", post(tokens::refresh))
+        .route(
+            "/v0/environments",
+            get(environments::list).post(environments::create),
+        )
+        .route(
+            "/v1/environments",
+            get(environments::list).post(environments::create),
+        )
+        .route(
+            "/v0/environments/{branch}",
+            get(environments::show).delete(environments::remove),
+        )
+        .route(
+            "/v1/environments/{branch}",
+            get(environments::show).delete(environments::remove),
+        )
         .route("/v1/user/workspaces", get(workspaces::list))
         .route("/v1/workspaces", post(workspaces::create))
         .route(
@@ -154,7 +178,7 @@ fn own_routes() -> Router<Arc<App>> {
         .route("/v0/mirrors", get(mirrors::list))
         .route("/v0/mirrors/{datasource}", get(mirrors::show))
         .route("/v0/datasources/{name}/resync", post(datasources::resync))
-        .route("/v0/datasources/{name}/verify", post(jobs::verify))
+        .route("/v0/datasources/{name}/verify", post(verifications::verify))
         .route("/v0/datasources/{name}/quarantine", get(quarantine::list))
         .route(
             "/v0/datasources/{name}/quarantine/replay",

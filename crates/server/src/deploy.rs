@@ -19,7 +19,7 @@ pub use changes::{
 };
 pub(crate) use live::source_files;
 pub use mirror_spec::SpecError;
-pub(crate) use validate::unquoted;
+pub(crate) use validate::{RESERVED_TOKENS, unquoted};
 
 use crate::secrets::{Keyring, Secret};
 use crate::store::{SqliteStore, StoreError, Workspace};
@@ -151,14 +151,25 @@ impl Deployer {
         Ok(())
     }
 
-    /// Deletes a workspace: it is hidden at once, its mirrors stop, its database goes, then its metadata.
-    /// Whatever fails is tried again on the next start.
+    /// Deletes a workspace and its branches: they are hidden at once, their mirrors stop, their databases go, then
+    /// their metadata. Whatever fails is tried again on the next start.
     pub(crate) async fn delete_workspace(&self, workspace: &Workspace) -> Result<(), DeployError> {
-        let _alone = self.lock(workspace).await;
         let now_ms = self.clock.now_ms();
-        self.store
-            .begin_deleting_workspace(&workspace.id, now_ms)
-            .await?;
+        {
+            let _alone = self.lock(workspace).await;
+            self.store
+                .begin_deleting_workspace(&workspace.id, now_ms)
+                .await?;
+        }
+        for branch in self.store.deleting_branches(&workspace.id).await? {
+            self.drop_workspace(&branch).await?;
+        }
+        self.drop_workspace(workspace).await
+    }
+
+    /// The second half: what it held goes.
+    async fn drop_workspace(&self, workspace: &Workspace) -> Result<(), DeployError> {
+        let _alone = self.lock(workspace).await;
         for mirror in self.store.mirrors(&workspace.id).await? {
             self.supervisor.stop(&mirror.id).await;
         }
@@ -170,19 +181,24 @@ impl Deployer {
         Ok(())
     }
 
-    /// Values of all secrets of a workspace that this key file opens; the others count as not set.
+    /// Values of all secrets of a workspace that this key file opens; the others count as not set. What a branch
+    /// has not set itself it has from its parent.
     pub(crate) async fn secret_values(
         &self,
         workspace: &Workspace,
     ) -> Result<HashMap<String, Secret>, StoreError> {
-        let rows = self.store.secrets(&workspace.id).await?;
         let mut values = HashMap::new();
-        for row in rows {
-            match self.keys.open(&workspace.id, &row.name, &row.sealed) {
-                Ok(value) => {
-                    values.insert(row.name, value);
+        for owner in workspace.parent.iter().chain([&workspace.id]) {
+            for row in self.store.secrets(owner).await? {
+                match self.keys.open(owner, &row.name, &row.sealed) {
+                    Ok(value) => {
+                        values.insert(row.name, value);
+                    }
+                    Err(error) => {
+                        values.remove(&row.name);
+                        crate::telemetry::secret_unreadable(&workspace.name, &error);
+                    }
                 }
-                Err(error) => crate::telemetry::secret_unreadable(&workspace.name, &error),
             }
         }
         Ok(values)

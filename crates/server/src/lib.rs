@@ -5,6 +5,7 @@
 
 mod api;
 pub mod deploy;
+mod jobs;
 mod replay;
 pub mod run;
 pub mod secrets;

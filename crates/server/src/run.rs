@@ -19,12 +19,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, App};
 use crate::deploy::{DeployError, Deployer, Report};
+use crate::jobs::Jobs;
 use crate::secrets::Keyring;
 use crate::settings::Settings;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::store::{SqliteStore, StoreError};
 use crate::telemetry;
-use crate::verify::Jobs;
 use crate::worker::{Supervisor, WorkerPorts};
 
 /// Requests that are being answered get this long when the server stops.

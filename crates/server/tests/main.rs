@@ -2,6 +2,7 @@
 //! ports. The same flows against the real engine are in `cli`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod branches;
 mod builds;
 mod datasources;
 mod deployments;

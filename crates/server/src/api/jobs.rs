@@ -1,34 +1,44 @@
-//! Verifications as jobs. Builds and deployments answer when they are done, so they are none.
+//! Jobs: verifications, samples and branches. Builds and deployments answer when they are done, so they are none.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use mirror::warehouse::DifferenceKind;
-use serde_json::{Map, Value, json};
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
 
 use super::App;
+use super::build::merge;
 use super::caller::Caller;
-use super::datasources::{find, running_mirror};
 use super::error::{ApiError, ApiResult};
-use super::params::AllParams;
-use super::wire::iso_time;
-use crate::verify::{Found, Job, JobEnd, Mode, Outcome, Verification};
+use super::params::QueryParams;
+use super::verifications;
+use super::wire::{base_url, iso_time};
+use crate::jobs::{Done, Job, JobEnd, Work};
+use crate::verify::Mode;
 
-/// Items and keys of a sample, unless asked for otherwise.
-const SAMPLE: u32 = 1000;
-const MAX_SAMPLE: u32 = 5000;
-
-/// Keys that an answer lists; all of them are counted.
-const MAX_LISTED: usize = 1000;
-
-pub(super) async fn list(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Json<Value>> {
+/// `?kind=` and `?status=` choose some of them.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    query: QueryParams,
+    caller: Caller,
+) -> ApiResult<Json<Value>> {
+    let may_see = |job: &Job| match job.work.datasource() {
+        Some(name) => caller.may("DATASOURCES:READ", name),
+        None => caller.is_admin(),
+    };
+    let chosen = |object: &Value| {
+        ["kind", "status"]
+            .iter()
+            .all(|key| query.get(key).is_none_or(|wanted| object[*key] == wanted))
+    };
     let jobs = app.jobs.of_workspace(&caller.workspace.id);
     let jobs: Vec<Value> = jobs
         .iter()
-        .filter(|job| caller.may("DATASOURCES:READ", &job.datasource))
-        .map(|job| summary(job))
+        .filter(|job| may_see(job))
+        .map(|job| summary(job, &headers))
+        .filter(chosen)
         .collect();
     Ok(Json(json!({ "jobs": jobs })))
 }
@@ -36,94 +46,45 @@ pub(super) async fn list(State(app): State<Arc<App>>, caller: Caller) -> ApiResu
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    headers: HeaderMap,
     caller: Caller,
 ) -> ApiResult<Json<Value>> {
     // Keys are parts of items.
     caller.require_admin()?;
     let job = job_of(&app, &caller, &id)?;
-    Ok(Json(detail(&job)))
+    let mut object = summary(&job, &headers);
+    match &job.state().end {
+        Some(JobEnd::Done(Done::Verified(outcome))) => {
+            object["result"] = verifications::result(outcome);
+        }
+        Some(JobEnd::Done(Done::Sampled {
+            rows,
+            quarantined,
+            whole,
+        })) => {
+            object["result"] =
+                json!({ "rows": rows, "quarantined": quarantined, "whole_table": whole });
+        }
+        _ => {}
+    }
+    Ok(Json(object))
 }
 
 /// Ends a job that is under way.
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    headers: HeaderMap,
     caller: Caller,
 ) -> ApiResult<Json<Value>> {
     caller.require_admin()?;
     let job = job_of(&app, &caller, &id)?;
     job.cancel.cancel();
-    Ok(Json(summary(&job)))
-}
-
-/// `?mode=sample&count=1000` or `?mode=full`, and `repair=true`.
-pub(super) async fn verify(
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    caller: Caller,
-    params: AllParams,
-) -> ApiResult<Json<Value>> {
-    caller.require_admin()?;
-    let row = find(&app, &caller, &name).await?;
-    let mirror = running_mirror(&app, &caller.workspace, &row.name).await?;
-    let mode = mode(&params)?;
-    let repair = params.flag("repair");
-    let status = app.supervisor.status(&mirror.id);
-    if status.is_none_or(|status| status.watermark_ms.is_none()) {
-        return Err(ApiError::bad_request(format!(
-            "the mirror of {:?} has not loaded its backfill yet; see how far it is with: tb datasource ls",
-            row.name
-        )));
+    let mut object = summary(&job, &headers);
+    if !job.is_over() {
+        object["status"] = json!("cancelling");
     }
-    let Some(sources) = app.sources.clone() else {
-        return Err(ApiError::bad_request(super::integrations::NO_CREDENTIALS));
-    };
-    let spec = super::quarantine::spec(&app, &caller.workspace, &row.name).await?;
-    let now_ms = app.clock.now_ms();
-    let job = Job::new(
-        &caller.workspace.id,
-        &mirror.id,
-        &row.name,
-        mode,
-        repair,
-        now_ms,
-    );
-    let job = app.jobs.begin(job).map_err(|other| {
-        ApiError::new(
-            StatusCode::CONFLICT,
-            format!(
-                "a verification of {:?} is under way already: job {}",
-                row.name, other.id
-            ),
-        )
-    })?;
-    let verification = Verification {
-        sources,
-        warehouse: Arc::clone(&app.warehouse),
-        sink: Arc::clone(&app.sink),
-        verifier: Arc::clone(&app.verifier),
-        store: Arc::clone(&app.store),
-        supervisor: Arc::clone(&app.supervisor),
-        clock: Arc::clone(&app.clock),
-        spec: Arc::new(spec),
-        job: Arc::clone(&job),
-    };
-    app.tasks.spawn(verification.run());
-    Ok(Json(summary(&job)))
-}
-
-fn mode(params: &AllParams) -> ApiResult<Mode> {
-    match params.get("mode").unwrap_or("sample") {
-        "full" => Ok(Mode::Full),
-        "sample" => match params.get("count").map(str::parse) {
-            None => Ok(Mode::Sample(SAMPLE)),
-            Some(Ok(count)) if (1..=MAX_SAMPLE).contains(&count) => Ok(Mode::Sample(count)),
-            Some(_) => Err(ApiError::bad_request(format!(
-                "count must be a number from 1 to {MAX_SAMPLE}"
-            ))),
-        },
-        _ => Err(ApiError::bad_request("mode must be sample or full")),
-    }
+    Ok(Json(object))
 }
 
 fn job_of(app: &App, caller: &Caller, id: &str) -> ApiResult<Arc<Job>> {
@@ -137,7 +98,8 @@ fn job_of(app: &App, caller: &Caller, id: &str) -> ApiResult<Arc<Job>> {
         })
 }
 
-fn summary(job: &Job) -> Value {
+/// What every answer about a job has.
+pub(super) fn summary(job: &Job, headers: &HeaderMap) -> Value {
     let state = job.state();
     let (status, error) = match &state.end {
         None => ("working", None),
@@ -145,65 +107,42 @@ fn summary(job: &Job) -> Value {
         Some(JobEnd::Failed(error)) => ("error", Some(error.clone())),
         Some(JobEnd::Cancelled) => ("cancelled", None),
     };
-    let mode = match job.mode {
-        Mode::Full => json!({ "mode": "full" }),
-        Mode::Sample(count) => json!({ "mode": "sample", "count": count }),
-    };
     let mut object = json!({
         "id": job.id,
         "job_id": job.id,
-        "kind": "verify",
-        "datasource": job.datasource,
-        "repair": job.repair,
+        "kind": job.work.kind(),
         "status": status,
         "phase": state.phase,
         "done": state.done,
         "total": state.total,
         "error": error,
         "created_at": iso_time(job.created_at_ms),
+        "updated_at": iso_time(state.updated_at_ms.max(job.created_at_ms)),
+        "job_url": format!("{}/v0/jobs/{}", base_url(headers), job.id),
     });
-    super::build::merge(&mut object, &mode);
+    merge(&mut object, &about(&job.work));
     object
 }
 
-fn detail(job: &Job) -> Value {
-    let mut object = summary(job);
-    if let Some(JobEnd::Done(outcome)) = &job.state().end {
-        object["result"] = result(outcome);
+fn about(work: &Work) -> Value {
+    match work {
+        Work::Verify {
+            datasource,
+            mode: Mode::Full,
+            repair,
+        } => json!({ "datasource": datasource, "repair": repair, "mode": "full" }),
+        Work::Verify {
+            datasource,
+            mode: Mode::Sample(count),
+            repair,
+        } => json!({
+            "datasource": datasource, "repair": repair, "mode": "sample", "count": count,
+        }),
+        Work::Sample {
+            datasource,
+            rows,
+            max_bytes,
+        } => json!({ "datasource": datasource, "rows": rows, "max_bytes": max_bytes }),
+        Work::Branch { name } => json!({ "branch": name }),
     }
-    object
-}
-
-fn result(outcome: &Outcome) -> Value {
-    let listed: Vec<Value> = outcome
-        .found
-        .iter()
-        .take(MAX_LISTED)
-        .map(difference)
-        .collect();
-    let repaired = outcome.found.iter().filter(|found| found.repaired).count();
-    json!({
-        "checked": outcome.checked,
-        "differences": outcome.found.len(),
-        "repaired": repaired,
-        "remaining": outcome.found.len() - repaired,
-        "changing": outcome.changing,
-        "unreadable": outcome.unreadable,
-        "keys": listed,
-        "notes": outcome.notes,
-    })
-}
-
-fn difference(found: &Found) -> Value {
-    let kind = match found.kind {
-        DifferenceKind::Missing => "missing",
-        DifferenceKind::Different => "different",
-        DifferenceKind::Extra => "extra",
-    };
-    let key: Map<String, Value> = found
-        .key
-        .iter()
-        .map(|(name, text)| (name.clone(), Value::from(text.as_str())))
-        .collect();
-    json!({ "kind": kind, "key": key, "repaired": found.repaired })
 }

@@ -46,6 +46,41 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     }
 }
 
+/// Parameters as they were sent, for those that may come several times: the query's, then the body's.
+pub(super) struct ManyParams(Vec<(String, String)>);
+
+impl ManyParams {
+    /// The last one of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().rev().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// All of this name, the empty ones left out.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let values = self.0.iter().filter(move |(key, _)| key == name);
+        values
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for ManyParams {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let pairs = Query::<Vec<(String, String)>>::from_request_parts(&mut parts, state).await;
+        let Ok(Query(mut pairs)) = pairs else {
+            return Err(ApiError::bad_request("the query of the URL cannot be read"));
+        };
+        pairs.extend(body_pairs(&read_body(body).await?));
+        Ok(Self(pairs))
+    }
+}
+
 /// Query parameters and those of a form or JSON body; the body's win.
 #[derive(Debug, Default)]
 pub(super) struct AllParams(QueryParams);

@@ -20,8 +20,18 @@ const MAX_VALUE_BYTES: usize = 64 * 1024;
 
 pub(super) async fn list(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Json<Value>> {
     caller.require_admin()?;
-    let rows = app.store.secrets(&caller.workspace.id).await?;
-    let variables: Vec<Value> = rows.iter().map(item).collect();
+    let own = app.store.secrets(&caller.workspace.id).await?;
+    let mut variables: Vec<Value> = own.iter().map(item).collect();
+    // What a branch has not set itself it has from its parent.
+    if let Some(parent) = &caller.workspace.parent {
+        for row in app.store.secrets(parent).await? {
+            if !own.iter().any(|mine| mine.name == row.name) {
+                let mut inherited = item(&row);
+                inherited["inherited"] = json!(true);
+                variables.push(inherited);
+            }
+        }
+    }
     Ok(Json(json!({ "variables": variables })))
 }
 

@@ -1,7 +1,7 @@
 //! Times and other small things as clients expect them.
 
 use axum::http::HeaderMap;
-use axum::http::header::USER_AGENT;
+use axum::http::header::{HOST, USER_AGENT};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -26,6 +26,17 @@ fn formatted(ms: i64, format: &[BorrowedFormatItem<'_>]) -> String {
         .ok()
         .and_then(|time| time.format(&format).ok())
         .unwrap_or_default()
+}
+
+/// `https://mirrors.example.com`, as the client wrote it; a proxy may say that it took TLS off.
+pub(super) fn base_url(headers: &HeaderMap) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = match text("x-forwarded-proto") {
+        Some("https") => "https",
+        _ => "http",
+    };
+    let host = text(HOST.as_str()).unwrap_or("localhost");
+    format!("{scheme}://{host}")
 }
 
 /// The Python SDK refuses answers with a key that it does not know.

@@ -17,7 +17,7 @@ use crate::telemetry;
 use crate::tokens::TokenKind;
 
 /// What clients show as the person behind the tokens of a self-hosted server.
-const USER_EMAIL: &str = "admin@localhost";
+pub(super) const USER_EMAIL: &str = "admin@localhost";
 
 const MAX_NAME_BYTES: usize = 200;
 
@@ -39,7 +39,9 @@ pub(super) async fn list(
             !branch || query.flag("with_environments")
         };
         let own = workspace.id == caller.workspace.id;
-        if wanted && (own || caller.is_server_admin()) {
+        // A workspace knows its branches. The other way round a token of a branch would open all of the parent.
+        let related = own || workspace.parent.as_ref() == Some(&caller.workspace.id);
+        if wanted && (related || caller.is_server_admin()) {
             workspaces.push(item(&app, workspace, own, strict).await?);
         }
     }
@@ -130,8 +132,14 @@ pub(super) async fn remove(
             workspace.name
         )));
     }
+    delete(&app, &workspace).await?;
+    Ok(Json(json!({ "id": workspace.id, "name": workspace.name })))
+}
+
+/// Deletes a workspace with its branches, in a task of its own: a client that goes away leaves nothing half deleted.
+pub(super) async fn delete(app: &Arc<App>, workspace: &Workspace) -> ApiResult<()> {
     let deleted = workspace.clone();
-    let worker = Arc::clone(&app);
+    let worker = Arc::clone(app);
     let deletion = app.tasks.spawn(async move {
         let done = worker.deployer.delete_workspace(&deleted).await;
         if let Err(error) = &done {
@@ -140,10 +148,9 @@ pub(super) async fn remove(
         done
     });
     match deletion.await {
-        Ok(done) => done?,
-        Err(_) => return Err(ApiError::bad_request("the server is stopping")),
+        Ok(done) => Ok(done?),
+        Err(_) => Err(ApiError::bad_request("the server is stopping")),
     }
-    Ok(Json(json!({ "id": workspace.id, "name": workspace.name })))
 }
 
 /// Exactly these keys: the Python SDK takes no others.

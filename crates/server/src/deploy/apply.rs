@@ -35,6 +35,7 @@ impl Deployer {
             live: &live.resources,
             secrets: &live.secrets,
             keys: &self.keys,
+            skip_roles: !self.has_credentials && !request.connections,
         };
         let (wanted, diagnostics) = validate(request.files.clone(), &around);
         let mut report = Report {
@@ -73,6 +74,7 @@ impl Deployer {
         }
         self.connect(workspace, &request, &mut steps, &mut report)
             .await;
+        self.caution_branch(workspace, &steps, &mut report).await?;
         plan_tables(workspace, &wanted, &mut steps, &mut report);
         remark_steps(&wanted, &steps, &mut report);
         list_connected(&steps, &mut report);

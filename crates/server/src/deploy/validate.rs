@@ -14,7 +14,7 @@ use crate::secrets::{Keyring, Secret};
 use crate::store::ResourceRow;
 
 /// Names that servers give to their own tokens.
-pub(super) const RESERVED_TOKENS: [&str; 3] =
+pub(crate) const RESERVED_TOKENS: [&str; 3] =
     ["user token", "admin token", "workspace admin token"];
 
 /// How the names of tables end that the server makes beside those of data sources.
@@ -48,6 +48,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) live: &'a [ResourceRow],
     pub(super) secrets: &'a HashMap<String, Secret>,
     pub(super) keys: &'a Keyring,
+    /// There is nothing to assume a role with, and nobody asked for it: a role that is not set is only remarked.
+    pub(super) skip_roles: bool,
 }
 
 /// Reads the files and resolves their secrets. The diagnostics are all mistakes and warnings, file by file.
@@ -62,12 +64,7 @@ pub(super) fn validate(
     let mut imports = BTreeMap::new();
     for connection in &project.connections {
         // Also those that no data source uses yet: the wizard makes the connection first.
-        resolve(
-            &connection.path,
-            &connection.role_arn,
-            around,
-            &mut diagnostics,
-        );
+        resolve_role(connection, around, &mut diagnostics);
         resolve(
             &connection.path,
             &connection.region,
@@ -214,7 +211,7 @@ fn resolve_import(
         }
         return None;
     };
-    let role_arn = resolve(&found.path, &found.role_arn, around, diagnostics);
+    let role_arn = resolve_role(found, around, diagnostics);
     let region = resolve(&found.path, &found.region, around, diagnostics);
     let (table_arn, export_bucket) = (table_arn?, bucket?);
     let (role_arn, region) = (role_arn?, region?);
@@ -225,7 +222,14 @@ fn resolve_import(
         table_arn,
         export_bucket,
     };
-    check_values(datasource, import, found, &source, diagnostics);
+    check_values(
+        datasource,
+        import,
+        found,
+        &source,
+        around.skip_roles,
+        diagnostics,
+    );
     Some(WantedImport { connection, source })
 }
 
@@ -235,6 +239,7 @@ fn check_values(
     import: &Import,
     connection: &Connection,
     source: &SourceSpec,
+    skip_roles: bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let (table_file, role_file) = (&datasource.path, &connection.path);
@@ -247,6 +252,7 @@ fn check_values(
     let problem = RoleArn::parse(&source.role_arn)
         .err()
         .map(|e| format!("the secret's value is not the ARN of a role: {e}"));
+    let problem = problem.filter(|_| !(skip_roles && source.role_arn.is_empty()));
     let help = "it looks like arn:aws:iam::123456789012:role/name";
     check(role_file, &connection.role_arn, problem, help);
 
@@ -304,6 +310,27 @@ fn resolve(
             None
         }
     }
+}
+
+/// The role of a connection. Where it is not set and not needed either, it is empty, and a warning says so.
+fn resolve_role(
+    connection: &Connection,
+    around: &Surroundings<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<String> {
+    let known = diagnostics.len();
+    let role = resolve(&connection.path, &connection.role_arn, around, diagnostics);
+    if role.is_some() || !around.skip_roles {
+        return role;
+    }
+    for diagnostic in &mut diagnostics[known..] {
+        diagnostic.severity = Severity::Warning;
+        diagnostic.message = format!(
+            "{}; this server has no AWS credentials, so connection {} is skipped here",
+            diagnostic.message, connection.name
+        );
+    }
+    Some(String::new())
 }
 
 /// Clients hand over values of `.env.local` with their quotes.

@@ -96,6 +96,22 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Puts `token` in the place of another one, which stops working. False if that one is gone already.
+    pub async fn replace_token(&self, old_id: &str, token: &TokenRow) -> Result<bool> {
+        const DOING: &str = "replace a token";
+        let mut tx = self.begin(DOING).await?;
+        let revoked = revoke(&mut tx, old_id, token.created_at_ms)
+            .await
+            .map_err(failed(DOING))?;
+        if revoked {
+            put(&mut tx, token).await?;
+        }
+        tx.commit().await.map_err(failed(DOING))?;
+        Ok(revoked)
+    }
+}
+
 pub(super) async fn revoke(
     tx: &mut sqlx::Transaction<'static, sqlx::Sqlite>,
     id: &str,

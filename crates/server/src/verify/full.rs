@@ -76,14 +76,14 @@ impl Check<'_> {
             Err(error) if error.kind == ErrorKind::AccessDenied => {
                 outcome.notes.push(format!(
                     "the role may not read single items, so nothing is confirmed by a second look{}; to have both, add dynamodb:BatchGetItem to its access policy",
-                    if self.of.job.repair { ", and repaired rows say what the export says" } else { "" }
+                    if self.of.repair { ", and repaired rows say what the export says" } else { "" }
                 ));
                 outcome.unreadable = unreadable;
                 let taken = Taken {
                     export_time_ms,
                     unreadable,
                 };
-                outcome.found = match self.of.job.repair {
+                outcome.found = match self.of.repair {
                     true => {
                         self.repair_by_export(taken, differences, &mut outcome.notes)
                             .await?

@@ -13,7 +13,7 @@ use mirror::warehouse::{DifferenceKind, Verifier, Warehouse};
 use tracing::{info, warn};
 
 use super::confirm::Confirmed;
-use super::{Job, JobEnd};
+use crate::jobs::{Done, Job, JobEnd};
 use crate::store::SqliteStore;
 use crate::worker::{MirrorSpec, Supervisor};
 
@@ -69,6 +69,9 @@ pub(crate) struct Verification {
     pub(crate) clock: Arc<dyn Clock>,
     /// The mirror with the plan that its live table has.
     pub(crate) spec: Arc<MirrorSpec>,
+    pub(crate) mode: Mode,
+    /// Whether what is wrong is written anew.
+    pub(crate) repair: bool,
     pub(crate) job: Arc<Job>,
 }
 
@@ -86,7 +89,7 @@ impl Verification {
     /// Runs to its end, and leaves no table behind.
     pub(crate) async fn run(self) {
         let (name, job) = (self.spec.name.as_str(), &self.job);
-        info!(mirror = name, job = %job.id, mode = ?job.mode, repair = job.repair, "verification begins");
+        info!(mirror = name, job = %job.id, mode = ?self.mode, repair = self.repair, "verification begins");
         let outcome = tokio::select! {
             biased;
             () = job.cancel.cancelled() => None,
@@ -103,14 +106,14 @@ impl Verification {
             Some(Ok(outcome)) => {
                 let (found, checked) = (outcome.found.len(), outcome.checked);
                 info!(mirror = name, job = %job.id, checked, found, "verification done");
-                JobEnd::Done(outcome)
+                JobEnd::Done(Done::Verified(outcome))
             }
             Some(Err(error)) => {
                 warn!(mirror = name, job = %job.id, error = %error.report(), "verification failed");
                 JobEnd::Failed(error.report())
             }
         };
-        job.finish(end);
+        job.finish(end, self.clock.now_ms());
     }
 
     async fn check(&self) -> Result<Outcome> {
@@ -132,7 +135,7 @@ impl Verification {
                 "rows that ENGINE_TTL has removed count as missing, and a repair brings them back until it removes them again".to_owned(),
             );
         }
-        let candidates = match self.job.mode {
+        let candidates = match self.mode {
             Mode::Sample(count) => check.sample(count, &mut outcome).await?,
             Mode::Full => match check.full(&mut outcome).await? {
                 Some(candidates) => candidates,
@@ -146,7 +149,7 @@ impl Verification {
             unreadable,
         } = check.confirm(candidates).await?;
         (outcome.changing, outcome.unreadable) = (changing, unreadable);
-        outcome.found = match self.job.repair && !wrong.is_empty() {
+        outcome.found = match self.repair && !wrong.is_empty() {
             true => check.repair(wrong, &mut outcome.notes).await?,
             false => wrong
                 .iter()
