@@ -8,8 +8,13 @@ use crate::env_vars;
 use crate::printer::Output;
 
 pub(crate) use datasource::{DatasourceCommand, QuarantineCommand};
+pub(crate) use workspace::{
+    BranchCommand, DeploymentCommand, JobCommand, LogsOfWorkspaceArgs, TokenCommand,
+    WorkspaceCommand,
+};
 
 mod datasource;
+mod workspace;
 
 /// Mirror DynamoDB tables into ClickHouse and keep them in step.
 #[derive(Debug, Parser)]
@@ -51,12 +56,15 @@ pub(crate) struct Global {
         hide_possible_values = true
     )]
     pub(crate) output: Output,
-    /// Use the server of --host or TB_HOST, with --token or TB_TOKEN, instead of the Local one
+    /// Use the server of `tb login`, or of --host and --token, instead of the Local one
     #[arg(long, global = true)]
     pub(crate) cloud: bool,
     /// Use the Local server (the default)
     #[arg(long, global = true, conflicts_with = "cloud")]
     pub(crate) local: bool,
+    /// Use this branch of the Cloud workspace; see `tb branch`
+    #[arg(long, global = true, value_name = "NAME", conflicts_with_all = ["cloud", "local"])]
+    pub(crate) branch: Option<String>,
     /// Address of the server, as https://mirrors.example.com; implies --cloud [env: TB_HOST]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) host: Option<String>,
@@ -86,9 +94,18 @@ pub(crate) enum Command {
     /// Deploy the project: validate it, stage it, make it live
     #[command(after_help = DEPLOY_EXAMPLES)]
     Deploy(DeployArgs),
+    /// Say what a deployment would change, and what a new mirror costs on AWS
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(PlanArgs),
+    /// Stage, list, promote and discard deployments
+    #[command(subcommand, arg_required_else_help = true)]
+    Deployment(DeploymentCommand),
     /// Check the project's files without a server
     #[command(after_help = CHECK_EXAMPLES)]
     Check,
+    /// Write the project's files in their canonical form
+    #[command(after_help = FMT_EXAMPLES)]
+    Fmt(FmtArgs),
     /// Run a query
     #[command(after_help = SQL_EXAMPLES)]
     Sql(SqlArgs),
@@ -98,12 +115,46 @@ pub(crate) enum Command {
     /// Set, list and remove the secrets of the workspace
     #[command(subcommand, arg_required_else_help = true)]
     Secret(SecretCommand),
+    /// List, make, change and remove the tokens of the workspace
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(TokenCommand),
+    /// List, show and cancel jobs: verifications, samples, branches
+    #[command(subcommand, arg_required_else_help = true)]
+    Job(JobCommand),
+    /// Print what happened in the workspace: deployments, jobs, mirrors
+    #[command(
+        after_help = "Examples:\n  tb logs\n  tb logs -n 20 --output json\n\n`tb local logs` prints the log of the Local server."
+    )]
+    Logs(LogsOfWorkspaceArgs),
     /// Show workspaces
     #[command(subcommand, arg_required_else_help = true)]
     Workspace(WorkspaceCommand),
+    /// Make, list and remove branches of the Cloud workspace
+    #[command(subcommand, arg_required_else_help = true)]
+    Branch(BranchCommand),
+    /// Remember a server and a token in .tinyb
+    #[command(after_help = LOGIN_EXAMPLES)]
+    Login,
+    /// Forget the server and the token of this project
+    #[command(after_help = "Examples:\n  tb logout")]
+    Logout,
+    /// Print the address of the server, and open it in a browser if there is one
+    #[command(after_help = "Examples:\n  tb open\n  tb --cloud open --no-browser")]
+    Open {
+        /// Only print it
+        #[arg(long)]
+        no_browser: bool,
+    },
     /// Show the project, the server and the workspace that commands use
     #[command(after_help = "Examples:\n  tb info\n  tb --cloud info --output json")]
     Info,
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// Run the server in the foreground, for a host that teams share
     #[command(after_help = SERVER_EXAMPLES)]
     Server(ServerArgs),
@@ -113,6 +164,7 @@ const BUILD_EXAMPLES: &str = "Examples:
   tb build                        tables, queries and endpoints; running mirrors stay as they are
   tb build --with-connections     also starts the mirrors of DynamoDB data sources
   tb build --with-connections --no-wait
+  tb --branch=feature_x build --with-connections    in a branch of the Cloud workspace
 
 The files are *.datasource, *.pipe and *.connection in the project folder and two levels below.
 .env and .env.local are not uploaded: set secrets with `tb secret set`.
@@ -134,8 +186,57 @@ pub(crate) struct BuildArgs {
 const DEPLOY_EXAMPLES: &str = "Examples:
   tb deploy --check               what would change, and whether it can be done
   tb deploy                       to the Local server
-  tb --cloud deploy               to TB_HOST with TB_TOKEN
+  tb --cloud deploy               to the server of `tb login`
+  tb --cloud deploy --no-auto     staged: `tb --cloud deployment promote` makes it live
   tb --cloud deploy --no-wait --output json";
+
+const PLAN_EXAMPLES: &str = "Examples:
+  tb plan
+  tb --cloud plan --output json
+
+Changes nothing, and costs nothing. Prices are estimates: those of us-east-1 unless the
+server's settings say others, see [prices] in `tb server --help`.";
+
+/// `tb plan`.
+#[derive(Args, Debug)]
+pub(crate) struct PlanArgs {
+    /// Also plan changes that delete data
+    #[arg(long)]
+    pub(crate) allow_destructive_operations: bool,
+}
+
+const FMT_EXAMPLES: &str = "Examples:
+  tb fmt                          every file of the project
+  tb fmt datasources/orders.datasource
+  tb fmt --check                  changes nothing; exits with 1 if something would change
+
+A file with comments is left as it is: the canonical form has no place for them.";
+
+/// `tb fmt`.
+#[derive(Args, Debug)]
+pub(crate) struct FmtArgs {
+    /// Files of the project; without any, all of them
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only say which files would change, and how
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+const LOGIN_EXAMPLES: &str = "Examples:
+  tb login                                              asks for both
+  tb login --host https://mirrors.example.com           asks for the token
+  pass show tb-token | tb login --host https://mirrors.example.com
+  tb login --host http://10.0.0.5:7181 --token p.ey...  others on this machine can see it
+
+`tb token ls` on a machine that is logged in, or `tb token create`, prints tokens. The token is
+tried before .tinyb is written, readable by you only; keep .tinyb out of version control.
+--host and --token, then TB_HOST and TB_TOKEN, win over .tinyb.";
+
+const COMPLETIONS_EXAMPLES: &str = "Examples:
+  tb completions bash > ~/.local/share/bash-completion/completions/tb
+  tb completions zsh > ~/.zfunc/_tb
+  tb completions fish > ~/.config/fish/completions/tb.fish";
 
 /// `tb deploy`.
 #[derive(Args, Debug)]
@@ -146,6 +247,12 @@ pub(crate) struct DeployArgs {
     /// Allow changes that delete data
     #[arg(long)]
     pub(crate) allow_destructive_operations: bool,
+    /// Make it live once it is staged [default]
+    #[arg(long, overrides_with = "no_auto")]
+    pub(crate) auto: bool,
+    /// Only stage it
+    #[arg(long, overrides_with = "auto")]
+    pub(crate) no_auto: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }
@@ -275,14 +382,6 @@ const SECRET_SET_EXAMPLES: &str = "Examples:
   tb secret set dynamodb_role_arn_my_ddb arn:aws:iam::123456789012:role/mirror
 
 .env and .env.local of the project are not read: set each secret once per workspace.";
-
-/// `tb workspace`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum WorkspaceCommand {
-    /// Show the workspace that commands use
-    #[command(after_help = "Examples:\n  tb workspace current\n  tb --cloud workspace current")]
-    Current,
-}
 
 const SERVER_EXAMPLES: &str = "Examples:
   tb server --config /etc/dynamirror/server.toml

@@ -23,6 +23,9 @@ pub(crate) struct TinybFile {
     pub(crate) host: Option<String>,
     /// Token of the workspace.
     pub(crate) token: Option<String>,
+    /// Tokens of servers, by their addresses.
+    #[serde(default)]
+    pub(crate) tokens: BTreeMap<String, String>,
     /// Name of the workspace.
     pub(crate) name: Option<String>,
     /// The project folder, if it is another one.

@@ -93,6 +93,7 @@ impl std::fmt::Debug for Secret {
 pub(crate) struct TargetFlags {
     pub(crate) cloud: bool,
     pub(crate) local: bool,
+    pub(crate) branch: Option<String>,
     pub(crate) host: Option<String>,
     pub(crate) token: Option<String>,
 }
@@ -122,7 +123,8 @@ pub(crate) enum Target {
 
 /// Resolves the server. `--host` alone means that host; `TB_HOST` alone does not, it waits for `--cloud`.
 pub(crate) fn target(flags: &TargetFlags, env: &Environment, tinyb: &TinybFile) -> Outcome<Target> {
-    if !(flags.cloud || flags.host.is_some() && !flags.local) {
+    let cloud = flags.cloud || flags.branch.is_some();
+    if !(cloud || flags.host.is_some() && !flags.local) {
         return Ok(Target::Local {
             host: env
                 .get(env_vars::TB_LOCAL_HOST)
@@ -133,29 +135,63 @@ pub(crate) fn target(flags: &TargetFlags, env: &Environment, tinyb: &TinybFile) 
             token: flags.token.clone().map(Secret::new),
         });
     }
-    let host = flags
+    let url = cloud_url(flags, env, tinyb)?.ok_or_else(|| {
+        let selector = if flags.branch.is_some() {
+            "--branch"
+        } else {
+            "--cloud"
+        };
+        Failure::new(
+            Exit::Usage,
+            format!("{selector} needs the address of a server"),
+        )
+        .hint("run `tb login`, set TB_HOST, or give --host https://mirrors.example.com")
+    })?;
+    let token = cloud_token(flags, env)
+        .or_else(|| remembered_token(&url, tinyb))
+        .ok_or_else(|| {
+            Failure::new(Exit::Refused, format!("no token for {}", url.authority()))
+                .hint("run `tb login`, set TB_TOKEN, or give --token, to a token of the workspace")
+        })?;
+    Ok(Target::Cloud { url, token })
+}
+
+/// The server that flag, variable or file name, in this order.
+pub(crate) fn cloud_url(
+    flags: &TargetFlags,
+    env: &Environment,
+    tinyb: &TinybFile,
+) -> Outcome<Option<Url>> {
+    flags
         .host
         .as_deref()
         .or(env.get(env_vars::TB_HOST))
         .or(tinyb.host.as_deref())
-        .ok_or_else(|| {
-            Failure::new(Exit::Usage, "--cloud needs the address of a server")
-                .hint("set TB_HOST, or give --host https://mirrors.example.com")
-        })?;
-    let url = server_url(host)?;
-    let token = flags
+        .map(server_url)
+        .transpose()
+}
+
+/// The token that flag or variable give.
+pub(crate) fn cloud_token(flags: &TargetFlags, env: &Environment) -> Option<Secret> {
+    flags
         .token
         .as_deref()
         .or(env.get(env_vars::TB_TOKEN))
-        .or(tinyb.token.as_deref())
-        .ok_or_else(|| {
-            Failure::new(Exit::Refused, format!("no token for {}", url.authority()))
-                .hint("set TB_TOKEN, or give --token, to a token of the workspace")
-        })?;
-    Ok(Target::Cloud {
-        url,
-        token: Secret::new(token),
-    })
+        .map(Secret::new)
+}
+
+/// The token that `.tinyb` has for this server. One that was given for another server is not sent to it.
+fn remembered_token(url: &Url, tinyb: &TinybFile) -> Option<Secret> {
+    let is_this = |host: &str| server_url(host).is_ok_and(|other| other == *url);
+    let of_host = tinyb.tokens.iter().find(|(host, _)| is_this(host));
+    let named = of_host.map(|(_, token)| token);
+    let own = tinyb
+        .token
+        .as_ref()
+        .filter(|_| tinyb.host.as_deref().is_none_or(is_this));
+    own.or(named)
+        .filter(|token| !token.is_empty())
+        .map(Secret::new)
 }
 
 /// `host`, `host:port` or a URL, reduced to scheme, host and port.

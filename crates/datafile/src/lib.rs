@@ -51,6 +51,7 @@ mod datasource;
 mod diagnostic;
 mod dynamodb;
 mod engine;
+mod format;
 mod import;
 mod index;
 mod json_path;
@@ -68,6 +69,7 @@ mod tokens;
 
 pub use arn::{ArnError, RoleArn, TableArn, is_bucket_name, is_region};
 pub use diagnostic::{Diagnostic, Severity};
+pub use format::{NotFormatted, format_file};
 pub use json_path::{JsonPath, JsonPathError};
 pub use model::{
     Column, Connection, Datasource, Engine, Import, Index, NodeKind, Parsed, Pipe, PipeNode,

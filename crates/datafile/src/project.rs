@@ -72,7 +72,7 @@ pub fn parse_project(files: &[SourceFile]) -> Parsed {
 }
 
 /// `datasources/orders.datasource` is `orders` and `datasource`.
-fn name_and_extension(path: &str) -> (&str, &str) {
+pub(crate) fn name_and_extension(path: &str) -> (&str, &str) {
     let file = path.rsplit(['/', '\\']).next().unwrap_or_default();
     file.rsplit_once('.').unwrap_or((file, ""))
 }
