@@ -413,6 +413,11 @@ server.toml, every key with its default:
   retry_max_ms = 30000            # longest pause after a failure
   export_retry_ms = 300000        # before a new export after a failed one
   load_parallelism = 2            # export files loaded at a time
+  [prices]                        # dollars, for the estimates of `tb plan`; us-east-1, 2024-11-01
+  export_per_gb = 0.10            # a full export, by the GB (2^30 bytes) of the table
+  pitr_per_gb_month = 0.20        # point-in-time recovery
+  stream_reads_per_million = 0.20 # GetRecords calls
+  stream_reads_free_per_month = 2500000
   [log]
   format = \"text\"                 # or json
   level = \"info\"                  # error, warn, info, debug, trace";

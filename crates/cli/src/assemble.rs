@@ -11,6 +11,7 @@ use mirror::checks::TableLimits;
 use mirror::sink::Sink;
 use mirror::source::Sources;
 use mirror::warehouse::{QueryLimits, Verifier, Warehouse};
+use server::deploy::prices::Prices;
 use server::run::{Parts, ServerError};
 use server::settings::Settings;
 use server::state_dir::StateDir;
@@ -157,6 +158,19 @@ fn settings(plan: &Plan) -> Settings {
             max_execution_seconds: plan.query_seconds,
             max_memory_bytes: plan.query_memory_bytes,
             max_result_bytes: plan.query_result_bytes,
+        },
+        prices: {
+            let (known, said) = (Prices::default(), &plan.prices);
+            Prices {
+                export_per_gb: said.export_per_gb.unwrap_or(known.export_per_gb),
+                pitr_per_gb_month: said.pitr_per_gb_month.unwrap_or(known.pitr_per_gb_month),
+                stream_reads_per_million: said
+                    .stream_reads_per_million
+                    .unwrap_or(known.stream_reads_per_million),
+                stream_reads_free_per_month: said
+                    .stream_reads_free_per_month
+                    .unwrap_or(known.stream_reads_free_per_month),
+            }
         },
         worker: WorkerSettings {
             table_limits: TableLimits {

@@ -91,7 +91,12 @@ impl Client {
 
     /// `GET` that may find nothing.
     pub(crate) async fn find(&self, path: &str) -> Outcome<Option<Value>> {
-        let response = self.send(self.request(Method::GET, path)).await?;
+        self.found(self.request(Method::GET, path)).await
+    }
+
+    /// A request that may find nothing.
+    pub(crate) async fn found(&self, request: RequestBuilder) -> Outcome<Option<Value>> {
+        let response = self.send(request).await?;
         if response.status() == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -244,7 +249,7 @@ impl Client {
                 let hint = if self.local {
                     "leave --token away to use the token of the project's own workspace"
                 } else {
-                    "check --token or TB_TOKEN; it must be a token of a workspace on this server"
+                    "check --token, TB_TOKEN or `tb login`; it must be a token of a workspace on this server"
                 };
                 failure.hint(hint)
             }

@@ -22,6 +22,7 @@ pub(crate) struct ConfigFile {
     pub(crate) engine: EngineSection,
     pub(crate) limits: LimitsSection,
     pub(crate) poll: PollSection,
+    pub(crate) prices: PricesSection,
     pub(crate) log: LogSection,
 }
 
@@ -64,6 +65,16 @@ pub(crate) struct PollSection {
     pub(crate) retry_max_ms: Option<u64>,
     pub(crate) export_retry_ms: Option<u64>,
     pub(crate) load_parallelism: Option<u16>,
+}
+
+/// `[prices]`: what AWS asks for, dollars, for the estimates of `tb plan`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PricesSection {
+    pub(crate) export_per_gb: Option<f64>,
+    pub(crate) pitr_per_gb_month: Option<f64>,
+    pub(crate) stream_reads_per_million: Option<f64>,
+    pub(crate) stream_reads_free_per_month: Option<u64>,
 }
 
 /// `[log]`.

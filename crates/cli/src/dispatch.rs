@@ -4,12 +4,13 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use crate::args::{
-    Cli, Command, DatasourceCommand, Global, LocalCommand, QuarantineCommand, SecretCommand,
-    WaitArgs, WorkspaceCommand,
+    BranchCommand, Cli, Command, DatasourceCommand, DeploymentCommand, Global, JobCommand,
+    LocalCommand, QuarantineCommand, SecretCommand, TokenCommand, WaitArgs, WorkspaceCommand,
 };
 use crate::commands::{
-    build, check, datasource, deploy, info, local, quarantine, resync, secret, server, sql, verify,
-    workspace_current,
+    branch, build, check, completions, datasource, deploy, deployment, fmt, info, job, local,
+    login, logs, open, plan, quarantine, resync, sample, secret, server, sql, token, verify,
+    workspaces,
 };
 use crate::env_vars;
 use crate::failure::{Exit, Failure, Outcome};
@@ -53,12 +54,21 @@ pub(crate) fn run(cli: Cli, printer: &Printer) -> Outcome {
                 wait: waits(args.wait, printer),
             };
             let session = session(&global, &env)?;
+            build::refuse_cloud(&session)?;
             wait_for(build::run(&session, options, printer))
         }
         Command::Deploy(args) => {
+            if args.check {
+                let session = session(&global, &env)?;
+                return wait_for(plan::run(
+                    &session,
+                    args.allow_destructive_operations,
+                    printer,
+                ));
+            }
             let options = deploy::Options {
-                check: args.check,
                 allow_destructive: args.allow_destructive_operations,
+                promote: !args.no_auto,
                 wait_live: !args.wait.no_wait,
                 wait_backfill: waits(args.wait, printer),
             };
@@ -84,10 +94,73 @@ pub(crate) fn run(cli: Cli, printer: &Printer) -> Outcome {
                 SecretCommand::Rm { name } => wait_for(secret::rm(&session, &name, printer)),
             }
         }
-        Command::Workspace(WorkspaceCommand::Current) => {
+        Command::Plan(args) => {
             let session = session(&global, &env)?;
-            wait_for(workspace_current::run(&session, printer))
+            wait_for(plan::run(
+                &session,
+                args.allow_destructive_operations,
+                printer,
+            ))
         }
+        Command::Deployment(command) => run_deployment(command, &session(&global, &env)?, printer),
+        Command::Fmt(args) => {
+            let folder = folder(&global, &env)?;
+            let tinyb = files::tinyb_file(&folder);
+            fmt::run(&folder, &tinyb, &args.files, args.check, printer)
+        }
+        Command::Token(command) => run_token(command, &session(&global, &env)?, printer),
+        Command::Job(command) => {
+            let session = session(&global, &env)?;
+            match command {
+                JobCommand::Ls => wait_for(job::ls(&session, printer)),
+                JobCommand::Show { id } => wait_for(job::show(&session, &id, printer)),
+                JobCommand::Cancel { id } => wait_for(job::cancel(&session, &id, printer)),
+            }
+        }
+        Command::Logs(args) => {
+            let session = session(&global, &env)?;
+            wait_for(logs::run(&session, args.lines, printer))
+        }
+        Command::Workspace(command) => {
+            let session = session(&global, &env)?;
+            match command {
+                WorkspaceCommand::Ls => wait_for(workspaces::ls(&session, printer)),
+                WorkspaceCommand::Current => wait_for(workspaces::current(&session, printer)),
+            }
+        }
+        Command::Branch(command) => {
+            if global.local {
+                return Err(Failure::new(
+                    Exit::Usage,
+                    "branches are made from a Cloud workspace: leave --local away",
+                ));
+            }
+            // Branches are the Cloud's, with --cloud or without.
+            let cloud = Global {
+                cloud: true,
+                ..global
+            };
+            let session = session(&cloud, &env)?;
+            match command {
+                BranchCommand::Create { name } => {
+                    wait_for(branch::create(&session, &name, printer))
+                }
+                BranchCommand::Ls => wait_for(branch::ls(&session, printer)),
+                BranchCommand::Rm { name, yes } => {
+                    wait_for(branch::rm(&session, &name, yes, printer))
+                }
+            }
+        }
+        Command::Login => {
+            let (folder, flags) = (folder(&global, &env)?, flags(&global));
+            login::checked(&flags)?;
+            wait_for(login::login(&folder, &flags, &env, printer))
+        }
+        Command::Logout => login::logout(&folder(&global, &env)?, printer),
+        Command::Open { no_browser } => {
+            open::run(&session(&global, &env)?, no_browser, &env, printer)
+        }
+        Command::Completions { shell } => completions::run(shell, printer),
         Command::Info => {
             let session = session(&global, &env)?;
             wait_for(info::run(&session, printer))
@@ -113,12 +186,56 @@ fn run_local(command: LocalCommand, env: &Environment, printer: &Printer) -> Out
     }
 }
 
+fn run_deployment(command: DeploymentCommand, session: &Session, printer: &Printer) -> Outcome {
+    match command {
+        DeploymentCommand::Ls { include_deleted } => {
+            wait_for(deployment::ls(session, include_deleted, printer))
+        }
+        DeploymentCommand::Create {
+            allow_destructive_operations,
+        } => {
+            let options = deploy::Options {
+                allow_destructive: allow_destructive_operations,
+                promote: false,
+                wait_live: false,
+                wait_backfill: false,
+            };
+            wait_for(deploy::run(session, options, printer))
+        }
+        DeploymentCommand::Promote { id, wait } => {
+            let wait = waits(wait, printer);
+            wait_for(deployment::promote(session, id.as_deref(), wait, printer))
+        }
+        DeploymentCommand::Discard { id } => {
+            wait_for(deployment::discard(session, id.as_deref(), printer))
+        }
+    }
+}
+
+fn run_token(command: TokenCommand, session: &Session, printer: &Printer) -> Outcome {
+    match command {
+        TokenCommand::Ls { show_tokens } => wait_for(token::ls(session, show_tokens, printer)),
+        TokenCommand::Create { name, scopes } => {
+            wait_for(token::create(session, &name, &scopes, printer))
+        }
+        TokenCommand::Rm { name, yes } => wait_for(token::rm(session, &name, yes, printer)),
+        TokenCommand::Refresh { name, yes } => {
+            wait_for(token::refresh(session, &name, yes, printer))
+        }
+    }
+}
+
 fn run_datasource(command: DatasourceCommand, session: &Session, printer: &Printer) -> Outcome {
     match command {
         DatasourceCommand::Ls => wait_for(datasource::ls(session, printer)),
         DatasourceCommand::Show { name } => wait_for(datasource::show(session, &name, printer)),
         DatasourceCommand::Data { name, limit } => {
             wait_for(datasource::data(session, &name, limit, printer))
+        }
+        DatasourceCommand::Sample { name, rows, wait } => {
+            // Nobody wants to look at a table before its rows are there, a script least of all.
+            let wait = wait.wait || !wait.no_wait;
+            wait_for(sample::run(session, &name, rows, wait, printer))
         }
         DatasourceCommand::Stop { name } => wait_for(datasource::stop(session, &name, printer)),
         DatasourceCommand::Start { name } => wait_for(datasource::start(session, &name, printer)),
@@ -188,18 +305,23 @@ fn folder(global: &Global, env: &Environment) -> Outcome<PathBuf> {
 fn session(global: &Global, env: &Environment) -> Outcome<Session> {
     let folder = folder(global, env)?;
     let tinyb = files::tinyb_file(&folder);
-    let flags = TargetFlags {
-        cloud: global.cloud,
-        local: global.local,
-        host: global.host.clone(),
-        token: global.token.clone(),
-    };
-    let target = resolve::target(&flags, env, &tinyb)?;
+    let target = resolve::target(&flags(global), env, &tinyb)?;
     Ok(Session {
         target,
         folder,
         tinyb,
+        branch: global.branch.clone(),
     })
+}
+
+fn flags(global: &Global) -> TargetFlags {
+    TargetFlags {
+        cloud: global.cloud,
+        local: global.local,
+        branch: global.branch.clone(),
+        host: global.host.clone(),
+        token: global.token.clone(),
+    }
 }
 
 /// Runs a command that talks to a server. One thread is plenty, and none is started before it is needed.

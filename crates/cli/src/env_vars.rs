@@ -29,10 +29,15 @@ pub(crate) const NO_COLOR: &str = "NO_COLOR";
 /// `dumb` switches colour and moving lines off.
 pub(crate) const TERM: &str = "TERM";
 
+/// Set where there is an X server, so that a browser can be opened.
+pub(crate) const DISPLAY: &str = "DISPLAY";
+/// Set where there is a Wayland compositor.
+pub(crate) const WAYLAND_DISPLAY: &str = "WAYLAND_DISPLAY";
+
 /// The table in `tb --help`.
 pub(crate) const HELP: &str = "\
 Environment:
-  TB_HOST, TB_TOKEN        server and token for --cloud
+  TB_HOST, TB_TOKEN        server and token for --cloud and --branch, instead of those of `tb login`
   TB_CWD                   project folder, as --cwd
   TB_LOCAL_HOST            host of the Local server [127.0.0.1]
   TB_LOCAL_PORT            port of the Local server [7181]; 0 takes a free one

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use datafile::SourceFile;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::failure::{Exit, Failure, Outcome};
 
@@ -53,6 +54,82 @@ pub(crate) struct ProjectFiles {
 pub(crate) fn tinyb_file(folder: &Path) -> TinybFile {
     let text = fs::read_to_string(folder.join(".tinyb")).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// `.tinyb` with all its keys, to be changed.
+pub(crate) fn tinyb_object(folder: &Path) -> Outcome<Map<String, Value>> {
+    let path = folder.join(".tinyb");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
+        Err(error) => return Err(unreadable(&path, &error)),
+    };
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(object)) => Ok(object),
+        // Its text may hold a token, so the parser's words stay out of it.
+        _ => Err(Failure::new(
+            Exit::Failed,
+            format!("{} is not a JSON object", path.display()),
+        )
+        .hint("repair it or remove it; nothing was changed")),
+    }
+}
+
+/// Writes `.tinyb` for its owner only: beside and renamed, so that nobody finds half of it.
+pub(crate) fn write_tinyb(folder: &Path, object: &Map<String, Value>) -> Outcome<PathBuf> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let (path, draft) = (folder.join(".tinyb"), folder.join(".tinyb.new"));
+    let text = format!("{:#}\n", Value::Object(object.clone()));
+    // One that somebody else left there could have other rights.
+    let _ = fs::remove_file(&draft);
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&draft, &path));
+    match written {
+        Ok(()) => Ok(path),
+        Err(error) => {
+            let _ = fs::remove_file(&draft);
+            Err(
+                Failure::new(Exit::Failed, format!("cannot write {}", path.display()))
+                    .because(&error),
+            )
+        }
+    }
+}
+
+/// Removes `.tinyb`, if it is there.
+pub(crate) fn remove_tinyb(folder: &Path) -> Outcome {
+    let path = folder.join(".tinyb");
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(
+            Exit::Failed,
+            format!("cannot remove {}", path.display()),
+        )
+        .because(&error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether git would leave a file of this name in `folder` alone, as far as the .gitignore files say so in plain words.
+pub(crate) fn is_ignored_by_git(folder: &Path, name: &str) -> bool {
+    let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let Some(root) = folder.ancestors().find(|it| it.join(".git").exists()) else {
+        return true;
+    };
+    let above = folder.ancestors().take_while(|it| it.starts_with(root));
+    above.map(|it| it.join(".gitignore")).any(|path| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let mut lines = text.lines().map(str::trim);
+        lines.any(|line| line.trim_start_matches("**").trim_start_matches('/') == name)
+    })
 }
 
 /// Finds and reads the datafiles of the project that `folder` belongs to.

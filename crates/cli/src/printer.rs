@@ -85,6 +85,11 @@ impl Printer {
         self.err.terminal
     }
 
+    /// Whether stdout is a terminal.
+    pub(crate) fn out_is_terminal(&self) -> bool {
+        self.out.terminal
+    }
+
     /// Whether stderr takes colour.
     pub(crate) fn err_colour(&self) -> bool {
         self.err.colour

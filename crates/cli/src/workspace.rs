@@ -10,7 +10,7 @@ use reqwest::Url;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::files::TinybFile;
 use crate::local_state::LocalState;
@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) folder: std::path::PathBuf,
     /// What `.tinyb` says.
     pub(crate) tinyb: TinybFile,
+    /// The branch of the Cloud workspace to use instead of it.
+    pub(crate) branch: Option<String>,
 }
 
 impl Session {
@@ -57,9 +59,62 @@ impl Session {
         }
     }
 
-    /// A client with the token of the project's workspace; on the Local server it is made if it is not there.
+    /// A client with the token of the Cloud workspace, whatever branch is chosen.
+    pub(crate) fn main_workspace(&self) -> Outcome<Client> {
+        match &self.target {
+            Target::Cloud { token, .. } => Ok(self.client()?.with_token(token.clone())),
+            Target::Local { .. } => Err(Failure::new(
+                Exit::Usage,
+                "branches are made from a Cloud workspace; the Local server has one workspace for each project",
+            )),
+        }
+    }
+
+    /// A client that sees every workspace there is to see: on the Local server all, elsewhere those of the token.
+    pub(crate) async fn all_workspaces(&self) -> Outcome<Client> {
+        match &self.target {
+            Target::Cloud { .. } => self.main_workspace(),
+            Target::Local { .. } => {
+                let client = self.client()?;
+                let tokens = client.get("/tokens", &[]).await?;
+                let token = tokens.get("admin_token").and_then(Value::as_str);
+                Ok(client.with_token(Secret::new(token.unwrap_or_default())))
+            }
+        }
+    }
+
+    /// The token of a branch, asked for with that of its workspace.
+    async fn branch(&self, client: &Client, name: &str) -> Outcome<Client> {
+        let path = format!("/v0/environments/{}", segment(name));
+        let request = client
+            .request(reqwest::Method::GET, &path)
+            .query(&[("with_token", "true")]);
+        let Some(found) = client.found(request).await? else {
+            let all = client.get("/v1/environments", &[]).await?;
+            let list = all.get("environments").and_then(Value::as_array);
+            let names: Vec<String> = list
+                .into_iter()
+                .flatten()
+                .filter_map(|it| Some(it.get("name")?.as_str()?.to_owned()))
+                .collect();
+            return Err(crate::commands::branch::unknown(name, &names));
+        };
+        let token = found.get("token").and_then(Value::as_str).ok_or_else(|| {
+            Failure::new(
+                Exit::Server,
+                format!("the server gave no token for the branch {name}"),
+            )
+        })?;
+        Ok(client.with_token(Secret::new(token)))
+    }
+
+    /// A client with the token of the project's workspace, or of the branch that was chosen; on the Local server the
+    /// workspace is made if it is not there.
     pub(crate) async fn workspace(&self) -> Outcome<Client> {
         let client = self.client()?;
+        if let Some(name) = &self.branch {
+            return self.branch(&self.main_workspace()?, name).await;
+        }
         match &self.target {
             Target::Cloud { token, .. }
             | Target::Local {

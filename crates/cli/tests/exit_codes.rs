@@ -81,7 +81,7 @@ fn cloud_without_host_or_token_says_what_to_set() {
 
     --- stderr
     error: --cloud needs the address of a server
-    hint: set TB_HOST, or give --host https://mirrors.example.com
+    hint: run `tb login`, set TB_HOST, or give --host https://mirrors.example.com
     ");
     let ran = program.run_with(
         &["sql", "SELECT 1", "--cloud"],
@@ -96,4 +96,37 @@ fn a_secret_without_a_value_is_wrong_usage() {
     let ran = Program::new().run(&["secret", "set", "name"]);
     assert_eq!(ran.code, 2, "{ran}");
     assert!(ran.err.contains("no value on stdin"), "{ran}");
+}
+
+#[test]
+fn a_cloud_workspace_is_deployed_to_and_not_built_in() {
+    let ran = Program::new().with_orders().run(&[
+        "--host",
+        "http://127.0.0.1:1",
+        "--token",
+        "t",
+        "build",
+    ]);
+    assert_eq!(ran.code, 2, "{ran}");
+    assert!(ran.err.contains("tb --cloud deploy"), "{ran}");
+}
+
+#[test]
+fn environments_exclude_each_other() {
+    for arguments in [
+        &["--cloud", "--local", "info"][..],
+        &["--branch=x", "--cloud", "info"],
+        &["--branch=x", "--local", "info"],
+        &["--local", "branch", "ls"],
+        &["--cloud", "login"],
+    ] {
+        let ran = Program::new().run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {ran}");
+    }
+}
+
+#[test]
+fn the_address_is_printed_without_a_browser_and_without_a_server() {
+    let ran = Program::new().run_with(&["open"], &[("TB_LOCAL_PORT", "1")]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "http://127.0.0.1:1\n"));
 }

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::program::Program;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 59] = [
     "",
     "local",
     "local start",
@@ -16,12 +16,20 @@ const COMMANDS: [&str; 31] = [
     "local version",
     "build",
     "deploy",
+    "plan",
+    "deployment",
+    "deployment ls",
+    "deployment create",
+    "deployment promote",
+    "deployment discard",
     "check",
+    "fmt",
     "sql",
     "datasource",
     "datasource ls",
     "datasource show",
     "datasource data",
+    "datasource sample",
     "datasource stop",
     "datasource start",
     "datasource resync",
@@ -34,7 +42,27 @@ const COMMANDS: [&str; 31] = [
     "secret set",
     "secret ls",
     "secret rm",
+    "token",
+    "token ls",
+    "token create",
+    "token rm",
+    "token refresh",
+    "job",
+    "job ls",
+    "job show",
+    "job cancel",
+    "logs",
+    "workspace ls",
     "workspace current",
+    "branch",
+    "branch create",
+    "branch ls",
+    "branch rm",
+    "login",
+    "logout",
+    "open",
+    "info",
+    "completions",
     "server",
 ];
 
@@ -51,7 +79,14 @@ fn every_command_has_a_help_with_examples() {
         let text = help(command, "--help");
         let group = matches!(
             command,
-            "" | "local" | "datasource" | "datasource quarantine" | "secret"
+            "" | "local"
+                | "datasource"
+                | "datasource quarantine"
+                | "secret"
+                | "deployment"
+                | "token"
+                | "job"
+                | "branch"
         );
         assert!(group || text.contains("Examples:\n  "), "{command}: {text}");
         let name = if command.is_empty() { "tb" } else { command };
@@ -62,6 +97,21 @@ fn every_command_has_a_help_with_examples() {
 #[test]
 fn the_short_help_shows_where_to_start() {
     assert_snapshot!(help("", "-h"));
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for (shell, line) in [
+        ("bash", "complete -F _tb"),
+        ("zsh", "#compdef tb"),
+        ("fish", "complete -c tb"),
+    ] {
+        let ran = Program::new().run(&["completions", shell]);
+        assert_eq!(ran.code, 0, "{ran}");
+        assert!(ran.out.contains(line), "{shell}");
+        assert!(ran.out.contains("deployment"), "{shell}");
+    }
+    assert_eq!(Program::new().run(&["completions", "tcsh"]).code, 2);
 }
 
 #[test]

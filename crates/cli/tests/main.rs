@@ -3,6 +3,7 @@
 mod check;
 mod e2e;
 mod exit_codes;
+mod formatting;
 mod help;
 mod local;
 mod program;

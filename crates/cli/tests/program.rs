@@ -37,6 +37,11 @@ impl Program {
         self
     }
 
+    /// What a file of the project holds.
+    pub(crate) fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.folder.path().join("project").join(path)).unwrap()
+    }
+
     /// A project without mistakes.
     pub(crate) fn with_orders(self) -> Self {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/orders");

@@ -26,7 +26,7 @@ pub enum NotFormatted {
 #[derive(Debug, PartialEq)]
 enum Resource {
     Connection(Connection),
-    Datasource(Datasource),
+    Datasource(Box<Datasource>),
     Pipe(Pipe),
 }
 
@@ -77,7 +77,7 @@ fn read(file: &SourceFile) -> Option<Resource> {
     if let Some(mut datasource) = project.datasources.into_iter().next() {
         datasource.text.clear();
         datasource.schema_span = 0..0;
-        return Some(Resource::Datasource(datasource));
+        return Some(Resource::Datasource(Box::new(datasource)));
     }
     let mut pipe = project.pipes.into_iter().next()?;
     pipe.text.clear();

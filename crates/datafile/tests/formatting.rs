@@ -1,5 +1,7 @@
 //! The canonical form: says the same, stays the same, and loses no comment.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use datafile::{NotFormatted, SourceFile, format_file};
 use proptest::prelude::*;
 
@@ -53,7 +55,10 @@ fn a_loose_file_becomes_a_tidy_one_that_stays() {
 fn a_comment_outside_of_a_query_keeps_the_file_as_it_is() {
     let cases = [
         (format!("# all orders\n{TIDY}"), 1),
-        (TIDY.replace("ENGINE_VER \"v\"", "ENGINE_VER \"v\" # a clock"), 8),
+        (
+            TIDY.replace("ENGINE_VER \"v\"", "ENGINE_VER \"v\" # a clock"),
+            8,
+        ),
         (TIDY.replace("pk`,", "pk`, -- the key"), 2),
     ];
     for (text, line) in cases {
@@ -67,7 +72,10 @@ fn a_comment_outside_of_a_query_keeps_the_file_as_it_is() {
 
 #[test]
 fn what_looks_like_a_comment_inside_quotes_is_none() {
-    let text = TIDY.replace("d UInt8 `json:$._is_deleted`", "d UInt8 `json:$._is_deleted`,\n    note String `json:$.NewImage` DEFAULT '--#'");
+    let text = TIDY.replace(
+        "d UInt8 `json:$._is_deleted`",
+        "d UInt8 `json:$._is_deleted`,\n    note String `json:$.NewImage` DEFAULT '--#'",
+    );
     let once = formatted("orders.datasource", &text).unwrap();
     assert!(once.contains("DEFAULT '--#'"), "{once}");
 }
@@ -76,7 +84,10 @@ fn what_looks_like_a_comment_inside_quotes_is_none() {
 fn comments_of_a_query_are_part_of_it() {
     let text = "NODE top\nSQL >\n    -- the biggest\n    SELECT 1 # one\n\nTYPE endpoint\n";
     let once = formatted("top.pipe", text).unwrap();
-    assert!(once.contains("-- the biggest\n    SELECT 1 # one"), "{once}");
+    assert!(
+        once.contains("-- the biggest\n    SELECT 1 # one"),
+        "{once}"
+    );
 }
 
 #[test]

@@ -38,10 +38,12 @@ mod health;
 mod integrations;
 mod jobs;
 mod local_tokens;
+mod logs;
 mod mirrors;
 mod params;
 mod policies;
 mod quarantine;
+mod samples;
 mod sql;
 mod tokens;
 mod upload;
@@ -50,6 +52,7 @@ mod verifications;
 mod wire;
 mod workspaces;
 
+pub(crate) use local_tokens::write_file as write_tokens_file;
 pub(crate) use wire::iso_time;
 
 /// Largest body of a request, bytes: a project of thousands of files.
@@ -158,6 +161,7 @@ fn tinybird_routes() -> Router<Arc<App>> {
         .route("/v0/datasources/{name}", get(datasources::show))
         .route("/v0/datasources/{name}/stop", post(datasources::stop))
         .route("/v0/datasources/{name}/start", post(datasources::start))
+        .route("/v0/datasources/{name}/sample", post(samples::begin))
         .route("/v0/sql", get(sql::get).post(sql::post))
         .route("/v0/connectors", get(connectors::list))
         .route("/v0/connectors/{name}", get(connectors::show))
@@ -175,6 +179,7 @@ fn tinybird_routes() -> Router<Arc<App>> {
 fn own_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v0/health/readiness", get(health::readiness))
+        .route("/v0/logs", get(logs::list))
         .route("/v0/mirrors", get(mirrors::list))
         .route("/v0/mirrors/{datasource}", get(mirrors::show))
         .route("/v0/datasources/{name}/resync", post(datasources::resync))

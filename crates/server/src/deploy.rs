@@ -19,6 +19,7 @@ pub use changes::{
 };
 pub(crate) use live::source_files;
 pub use mirror_spec::SpecError;
+pub use outlook::{FileChange, MirrorOutlook, Outlook, PriceList};
 pub(crate) use validate::{RESERVED_TOKENS, unquoted};
 
 use crate::secrets::{Keyring, Secret};
@@ -32,6 +33,8 @@ mod diff;
 mod live;
 mod losses;
 mod mirror_spec;
+mod outlook;
+pub mod prices;
 mod project_tokens;
 mod refill;
 mod remarks;
@@ -47,6 +50,8 @@ pub struct Deployer {
     /// Whether the server has AWS credentials at all.
     pub(crate) has_credentials: bool,
     pub(crate) user_id: String,
+    /// What AWS asks for.
+    pub(crate) prices: prices::Prices,
     locks: std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>,
     /// Databases that were made or seen since the server started.
     ensured: std::sync::Mutex<HashSet<String>>,
@@ -65,6 +70,8 @@ pub struct DeployRequest {
     pub allow_destructive: bool,
     /// Only say what would happen.
     pub check: bool,
+    /// With `check`: also what it costs, and the texts before and after.
+    pub outlook: bool,
 }
 
 /// An uploaded file as it is stored with its deployment.
@@ -120,10 +127,16 @@ impl Deployer {
             clock,
             has_credentials,
             user_id,
+            prices: prices::Prices::default(),
             locks: std::sync::Mutex::default(),
             ensured: std::sync::Mutex::default(),
             not_started: std::sync::Mutex::default(),
         }
+    }
+
+    /// Estimates with these prices.
+    pub fn with_prices(self, prices: prices::Prices) -> Self {
+        Self { prices, ..self }
     }
 
     /// Whoever holds this is alone in changing the workspace.

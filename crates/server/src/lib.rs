@@ -8,6 +8,7 @@ pub mod deploy;
 mod jobs;
 mod replay;
 pub mod run;
+mod sample;
 pub mod secrets;
 pub mod settings;
 pub mod state_dir;

@@ -102,6 +102,11 @@ pub async fn run(
     // Mirrors first, requests after: a request finds them running. None of this waits for ClickHouse or AWS.
     close_interrupted_deployments(&app).await?;
     app.default_workspace().await?;
+    if !app.settings.local {
+        let path = state.tokens_file();
+        let written = api::write_tokens_file(&app, &path).await;
+        written.map_err(|source| ServerError::StateFile { path, source })?;
+    }
     start_mirrors(&app).await?;
     finish_deletions(&app);
 
@@ -157,7 +162,8 @@ async fn assemble(
         Arc::clone(&parts.clock),
         parts.sources.is_some(),
         installation.user_id.clone(),
-    );
+    )
+    .with_prices(settings.prices);
     Ok(Arc::new(App {
         settings,
         store,

@@ -20,6 +20,8 @@ pub struct Settings {
     pub version: String,
     /// User queries: seconds, bytes of memory, bytes of result.
     pub query_limits: mirror::warehouse::QueryLimits,
+    /// What AWS asks for, to estimate what a plan costs.
+    pub prices: crate::deploy::prices::Prices,
     /// Workers.
     pub worker: WorkerSettings,
 }

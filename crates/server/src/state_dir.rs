@@ -128,6 +128,11 @@ impl StateDir {
         self.path.join("server.json")
     }
 
+    /// The file with the first tokens of a shared server.
+    pub fn tokens_file(&self) -> PathBuf {
+        self.path.join("tokens.json")
+    }
+
     /// Reads the key file, or makes it on the first start.
     pub fn master_key(&self) -> Result<MasterKey, StateDirError> {
         let path = self.path.join("key");

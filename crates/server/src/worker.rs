@@ -10,6 +10,7 @@ use mirror::store::Store;
 use mirror::table::TableDescription;
 use mirror::warehouse::Warehouse;
 
+pub(crate) use poll_plan::LEAST_IDLE_MS;
 pub use settings::WorkerSettings;
 pub use supervisor::Supervisor;
 
@@ -32,6 +33,7 @@ mod stream_batch;
 mod stream_label;
 mod stream_phase;
 mod supervisor;
+pub(crate) mod survey;
 
 /// What a worker needs to know about its mirror.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,6 +12,7 @@ use mirror::source::Sources;
 use mirror::warehouse::QueryLimits;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
+use server::deploy::prices::Prices;
 use server::run::{Parts, ServerError, run};
 use server::settings::Settings;
 use server::state_dir::StateDir;
@@ -111,6 +112,7 @@ impl Host {
                 max_memory_bytes: 1 << 30,
                 max_result_bytes: 1 << 26,
             },
+            prices: Prices::default(),
             worker: WorkerSettings::default(),
         }
     }

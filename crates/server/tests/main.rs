@@ -12,6 +12,7 @@ mod harness;
 mod integrations;
 mod liveness;
 mod local;
+mod plans;
 mod ports;
 mod progress;
 mod quarantine;

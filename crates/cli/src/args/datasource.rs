@@ -27,6 +27,17 @@ pub(crate) enum DatasourceCommand {
         #[arg(long, value_name = "ROWS", default_value_t = 5)]
         limit: u64,
     },
+    /// Fill a branch's or a Local data source with some items of its DynamoDB table, by a Scan
+    #[command(after_help = SAMPLE_EXAMPLES)]
+    Sample {
+        /// Data source
+        name: String,
+        /// At most this many items
+        #[arg(long, value_name = "ROWS", default_value_t = 1000)]
+        rows: u64,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
     /// Stop mirroring; rows stay and the stream keeps changes for 24 hours
     #[command(after_help = "Examples:\n  tb datasource stop orders")]
     Stop {
@@ -133,6 +144,14 @@ pub(crate) enum QuarantineCommand {
         dry_run: bool,
     },
 }
+
+const SAMPLE_EXAMPLES: &str = "Examples:
+  tb datasource sample orders
+  tb --branch=feature_x datasource sample orders --rows 5000
+
+The table is emptied first. The rows stay as they are, and go when the data source is connected
+with `tb build --with-connections`. A Scan uses read capacity of the DynamoDB table: half a unit
+for each 4 KB if it is read eventually, one for each as here.";
 
 const DATASOURCE_LS_EXAMPLES: &str = "Examples:
   tb datasource ls

@@ -133,7 +133,9 @@ const CREATE_EXAMPLES: &str = "Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeploymentCommand {
     /// List deployments
-    #[command(after_help = "Examples:\n  tb --cloud deployment ls\n  tb deployment ls --include-deleted")]
+    #[command(
+        after_help = "Examples:\n  tb --cloud deployment ls\n  tb deployment ls --include-deleted"
+    )]
     Ls {
         /// Also those that were discarded or failed
         #[arg(long)]
@@ -147,7 +149,9 @@ pub(crate) enum DeploymentCommand {
         allow_destructive_operations: bool,
     },
     /// Make a staged deployment live
-    #[command(after_help = "Examples:\n  tb --cloud deployment promote\n  tb --cloud deployment promote 7")]
+    #[command(
+        after_help = "Examples:\n  tb --cloud deployment promote\n  tb --cloud deployment promote 7"
+    )]
     Promote {
         /// Its number; without it, the latest staged one
         id: Option<String>,
@@ -155,7 +159,9 @@ pub(crate) enum DeploymentCommand {
         wait: super::WaitArgs,
     },
     /// Throw a staged deployment away
-    #[command(after_help = "Examples:\n  tb --cloud deployment discard\n  tb --cloud deployment discard 7")]
+    #[command(
+        after_help = "Examples:\n  tb --cloud deployment discard\n  tb --cloud deployment discard 7"
+    )]
     Discard {
         /// Its number; without it, the latest staged one
         id: Option<String>,

@@ -19,7 +19,9 @@ pub(crate) async fn create(session: &Session, name: &str, printer: &Printer) -> 
         .query(&[("name", name)]);
     let answer = client.json(request).await?;
     let job = answer.get("job");
-    let status = job.and_then(|job| job.get("status")).and_then(Value::as_str);
+    let status = job
+        .and_then(|job| job.get("status"))
+        .and_then(Value::as_str);
     if status == Some("error") {
         return Err(Failure::new(
             Exit::Server,
@@ -85,7 +87,9 @@ pub(crate) async fn rm(session: &Session, name: &str, yes: bool, printer: &Print
 pub(crate) fn unknown(name: &str, known: &[String]) -> Failure {
     let hint = match text::closest(name, known.iter().map(String::as_str)) {
         Some(meant) => format!("did you mean {meant}?"),
-        None => format!("make it with `tb branch create {name}`; `tb branch ls` lists those there are"),
+        None => {
+            format!("make it with `tb branch create {name}`; `tb branch ls` lists those there are")
+        }
     };
     Failure::new(Exit::Failed, format!("there is no branch {name}")).hint(hint)
 }

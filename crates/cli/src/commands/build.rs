@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::changes::{self, Changes};
 use super::check;
-use crate::failure::Outcome;
+use crate::failure::{Exit, Failure, Outcome};
 use crate::files::ProjectFiles;
 use crate::follow;
 use crate::printer::{Output, Printer};
 use crate::progress::Progress;
+use crate::resolve::Target;
 use crate::workspace::Session;
 
 /// The flags.
@@ -121,6 +122,18 @@ fn started(build: &Value) -> Vec<Started> {
         });
     }
     found
+}
+
+/// A build changes a workspace at once and keeps no history: fine for one of your own, not for one that a team shares.
+pub(crate) fn refuse_cloud(session: &Session) -> Outcome {
+    if matches!(session.target, Target::Cloud { .. }) && session.branch.is_none() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "a Cloud workspace is changed by deployments, not by builds",
+        )
+        .hint("run `tb --cloud deploy`, or build in a branch: tb --branch=NAME build"));
+    }
+    Ok(())
 }
 
 /// The upload of a build or a deployment, as the official client sends it.

@@ -143,6 +143,22 @@ impl Changes {
     }
 }
 
+/// `1 new, 2 changed`: what a deployment changed, counted.
+pub(crate) fn counted(deployment: &Value) -> String {
+    let found = Changes::read(deployment).unwrap_or_default();
+    let count = |wanted: &str| {
+        let lists = found.lists();
+        let of_kind = lists.iter().filter(|(change, ..)| *change == wanted);
+        of_kind.map(|(.., names)| names.len()).sum::<usize>()
+    };
+    let parts: Vec<String> = ["new", "changed", "deleted"]
+        .iter()
+        .filter(|change| count(change) > 0)
+        .map(|change| format!("{} {change}", count(change)))
+        .collect();
+    parts.join(", ")
+}
+
 fn is_file_of(path: &str, name: &str, extension: &str) -> bool {
     let path = std::path::Path::new(path);
     path.file_stem().is_some_and(|stem| stem == name)

@@ -23,8 +23,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The flags.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
-    pub(crate) check: bool,
     pub(crate) allow_destructive: bool,
+    /// Whether it becomes live once it is staged.
+    pub(crate) promote: bool,
     /// Whether to wait until the deployment is live.
     pub(crate) wait_live: bool,
     /// Whether to wait for backfills after that.
@@ -38,11 +39,7 @@ pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) 
     let progress = Progress::new(printer);
     let mut line = progress.line(printer);
     if printer.err_is_terminal() {
-        line.say(if options.check {
-            "Checking the deployment"
-        } else {
-            "Deploying"
-        });
+        line.say("Deploying");
     }
     let uploaded = client
         .upload("/v1/deploy", &query(session, options), form(&project))
@@ -72,10 +69,14 @@ pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) 
         found.print(&project, printer);
     }
     found.print_feedback(printer);
-    if options.check {
-        printer.success("The project can be deployed");
-    } else if !changed {
+    if !changed {
         printer.success("The project is deployed already");
+    } else if !options.promote {
+        let id = deployment.get("id").and_then(Value::as_str);
+        printer.success(format_args!(
+            "Deployment {} is staged; make it live with: tb deployment promote",
+            id.unwrap_or_default()
+        ));
     } else {
         let id = deployment.get("id").and_then(Value::as_str);
         finish(&client, id.unwrap_or_default(), options, &project, printer).await?;
@@ -84,12 +85,10 @@ pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) 
 }
 
 fn query(session: &Session, options: Options) -> Vec<(&'static str, &'static str)> {
-    let what = if options.check {
-        "check"
-    } else {
-        "auto_promote"
-    };
-    let mut query = vec![(what, "true")];
+    let mut query = Vec::new();
+    if options.promote {
+        query.push(("auto_promote", "true"));
+    }
     if options.allow_destructive {
         query.push(("allow_destructive_operations", "true"));
     }

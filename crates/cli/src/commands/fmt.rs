@@ -119,7 +119,9 @@ fn chosen(
                 Exit::Usage,
                 format!("{} is not a file of the project", name.display()),
             )
-            .hint("`tb check` reads the same files; those are *.datasource, *.pipe and *.connection"));
+            .hint(
+                "`tb check` reads the same files; those are *.datasource, *.pipe and *.connection",
+            ));
         };
         chosen.push(file.clone());
     }

@@ -17,10 +17,10 @@ const OF_A_LOGIN: [&str; 9] = [
     "tokens",
     "user_token",
     "id",
-    "name",
     "user_id",
     "user_email",
     "scope",
+    "version",
 ];
 
 /// `tb login`: asks for what is not given, tries it, and only then writes it down.
@@ -106,7 +106,8 @@ fn asked_host(known: Option<&Url>) -> Outcome<Url> {
     resolve::server_url(&answer)
 }
 
-/// The keys that the official client writes. What else is in the file stays.
+/// The keys that the official client writes, but for `name`: it decides which Local workspace a project has, and a login
+/// must not make the one in use disappear. What else is in the file stays.
 fn remember(file: &mut Map<String, Value>, url: &Url, token: &Secret, workspace: &Value) {
     let host = url.as_str().trim_end_matches('/');
     file.insert("host".to_owned(), json!(host));
@@ -118,7 +119,7 @@ fn remember(file: &mut Map<String, Value>, url: &Url, token: &Secret, workspace:
     tokens[host] = json!(token.expose());
     // They belong to the login before this one.
     file.remove("user_token");
-    for key in ["id", "name", "user_id", "user_email", "scope"] {
+    for key in ["id", "user_id", "user_email", "scope"] {
         match workspace.get(key) {
             Some(value) if !value.is_null() => file.insert(key.to_owned(), value.clone()),
             _ => file.remove(key),

@@ -12,16 +12,18 @@ use crate::workspace::Session;
 pub(crate) async fn run(session: &Session, lines: usize, printer: &Printer) -> Outcome {
     let client = session.workspace().await?;
     let limit = lines.to_string();
-    let answer = client
-        .get("/v0/logs", &[("limit", limit.as_str())])
-        .await?;
+    let answer = client.get("/v0/logs", &[("limit", limit.as_str())]).await?;
     let events = answer.get("events").and_then(Value::as_array);
     let events = events.map_or(&[][..], Vec::as_slice);
     if printer.output != Output::Human {
         let mut table = Table::new(["time", "source", "name", "level", "message"]);
         for event in events {
             let field = |key: &str| event.get(key).cloned().unwrap_or(Value::Null);
-            table.push(["time", "source", "name", "level", "message"].map(field).to_vec());
+            table.push(
+                ["time", "source", "name", "level", "message"]
+                    .map(field)
+                    .to_vec(),
+            );
         }
         printer.table(&table);
         return Ok(());

@@ -11,7 +11,12 @@ use crate::resolve::Environment;
 use crate::workspace::Session;
 
 /// Prints the address. That no browser can be opened is not a failure: the address is what was asked for.
-pub(crate) fn run(session: &Session, no_browser: bool, env: &Environment, printer: &Printer) -> Outcome {
+pub(crate) fn run(
+    session: &Session,
+    no_browser: bool,
+    env: &Environment,
+    printer: &Printer,
+) -> Outcome {
     let address = session.client()?.address();
     let graphical = [env_vars::DISPLAY, env_vars::WAYLAND_DISPLAY]
         .iter()

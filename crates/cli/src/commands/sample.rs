@@ -31,7 +31,10 @@ pub(crate) async fn run(
         .request(Method::POST, &path)
         .json(&json!({ "rows": rows }));
     let job = client.json(request).await?;
-    let id = job.get("job_id").and_then(Value::as_str).unwrap_or_default();
+    let id = job
+        .get("job_id")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if !wait {
         if printer.output == Output::Json {
             printer.json(&job);
@@ -54,11 +57,9 @@ pub(crate) async fn run(
     line.clear();
     let Some(result) = job.get("result") else {
         let mut failure = Failure::new(Exit::Failed, format!("{name} could not be sampled"));
-        failure.causes.extend(
-            job.get("error")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
-        );
+        failure
+            .causes
+            .extend(job.get("error").and_then(Value::as_str).map(str::to_owned));
         return Err(failure.hint("see the job again with: tb job show ".to_owned() + id));
     };
     if printer.output == Output::Json {

@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use crate::allocator;
 use crate::assemble;
-use crate::config_file::{self, ConfigFile, LogFormat, LogLevel, PollSection};
+use crate::config_file::{self, ConfigFile, LogFormat, LogLevel, PollSection, PricesSection};
 use crate::env_vars;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::printer::Printer;
@@ -48,8 +48,18 @@ pub(crate) struct Plan {
     pub(crate) query_memory_bytes: u64,
     pub(crate) query_result_bytes: u64,
     pub(crate) poll: PollSection,
+    pub(crate) prices: PlannedPrices,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
+}
+
+/// Prices in millionths of a dollar; `None` leaves what the server knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PlannedPrices {
+    pub(crate) export_per_gb: Option<u64>,
+    pub(crate) pitr_per_gb_month: Option<u64>,
+    pub(crate) stream_reads_per_million: Option<u64>,
+    pub(crate) stream_reads_free_per_month: Option<u64>,
 }
 
 /// A limit that a settings file may leave alone, change or lift.
@@ -146,8 +156,33 @@ fn plan(flags: Flags, env: &Environment, file: ConfigFile) -> Outcome<Plan> {
         query_memory_bytes: megabytes(file.limits.query_memory_mb.unwrap_or(2048)),
         query_result_bytes: megabytes(file.limits.query_result_mb.unwrap_or(100)),
         poll: file.poll,
+        prices: prices(&file.prices)?,
         log_format: file.log.format,
         log_level: file.log.level,
+    })
+}
+
+/// Dollars as somebody wrote them, to millionths of a dollar.
+fn prices(section: &PricesSection) -> Outcome<PlannedPrices> {
+    let micro = |key: &str, dollars: Option<f64>| match dollars {
+        None => Ok(None),
+        Some(dollars) if (0.0..=1_000_000.0).contains(&dollars) => {
+            Ok(Some((dollars * 1_000_000.0).round() as u64))
+        }
+        Some(dollars) => Err(Failure::new(
+            Exit::Usage,
+            format!("{key} in [prices] is {dollars}, which is not a price"),
+        )
+        .hint("write dollars, as 0.10")),
+    };
+    Ok(PlannedPrices {
+        export_per_gb: micro("export_per_gb", section.export_per_gb)?,
+        pitr_per_gb_month: micro("pitr_per_gb_month", section.pitr_per_gb_month)?,
+        stream_reads_per_million: micro(
+            "stream_reads_per_million",
+            section.stream_reads_per_million,
+        )?,
+        stream_reads_free_per_month: section.stream_reads_free_per_month,
     })
 }
 
@@ -256,6 +291,24 @@ mod tests {
         );
         assert!(plan(flags("::1"), &env(&[]), ConfigFile::default()).is_ok());
         assert!(plan(flags("localhost"), &env(&[]), ConfigFile::default()).is_ok());
+    }
+
+    #[test]
+    fn prices_are_dollars_and_kept_to_the_millionth() {
+        let read = |text: &str| {
+            let file: ConfigFile = toml::from_str(&format!("[prices]\n{text}")).unwrap();
+            plan(Flags::default(), &env(&[]), file).map(|plan| plan.prices)
+        };
+        let made = read("export_per_gb = 0.114\nstream_reads_free_per_month = 0").unwrap();
+        assert_eq!(
+            (made.export_per_gb, made.pitr_per_gb_month),
+            (Some(114_000), None)
+        );
+        assert_eq!(made.stream_reads_free_per_month, Some(0));
+        for wrong in ["-0.1", "nan", "inf", "2e6"] {
+            let refused = read(&format!("pitr_per_gb_month = {wrong}")).unwrap_err();
+            assert_eq!(refused.exit, Exit::Usage, "{wrong}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) async fn ls(session: &Session, show: bool, printer: &Printer) -> Outc
     let answer = client.get("/v0/tokens", &[]).await?;
     let list = answer.get("tokens").and_then(Value::as_array);
     let columns = ["name", "id", "scopes", "token"];
-    let mut table = Table::new(&columns[..if show { 4 } else { 3 }].to_vec());
+    let mut table = Table::new(columns.into_iter().take(if show { 4 } else { 3 }));
     for token in list.into_iter().flatten() {
         let field = |key: &str| token.get(key).cloned().unwrap_or(Value::Null);
         let mut row = vec![field("name"), field("id"), scopes(token).into()];

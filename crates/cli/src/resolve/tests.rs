@@ -6,6 +6,7 @@ fn flags(host: Option<&str>, token: Option<&str>, cloud: bool) -> TargetFlags {
     TargetFlags {
         cloud,
         local: false,
+        branch: None,
         host: host.map(str::to_owned),
         token: token.map(str::to_owned),
     }
@@ -185,4 +186,51 @@ fn colour_is_off_when_somebody_says_so() {
     assert!(!colour(true, &Environment::default()));
     assert!(!colour(false, &[("NO_COLOR", "1")].into()));
     assert!(!colour(false, &[("TERM", "dumb")].into()));
+}
+
+#[test]
+fn a_branch_is_the_clouds() {
+    let file = TinybFile {
+        host: Some("https://mirrors.example.com".into()),
+        token: Some("t".into()),
+        ..TinybFile::default()
+    };
+    let flags = TargetFlags {
+        branch: Some("x".into()),
+        ..TargetFlags::default()
+    };
+    assert_eq!(
+        target(&flags, &Environment::default(), &file).unwrap(),
+        cloud("https://mirrors.example.com/", "t")
+    );
+    let refused = target(
+        &flags,
+        &Environment::from([("HOME", "/h")]),
+        &TinybFile::default(),
+    );
+    assert!(refused.unwrap_err().problem.contains("--branch"));
+}
+
+#[test]
+fn a_remembered_token_only_goes_to_its_own_server() {
+    let file = TinybFile {
+        host: Some("https://one.example.com".into()),
+        token: Some("one".into()),
+        tokens: [("https://two.example.com".to_owned(), "two".to_owned())].into(),
+        ..TinybFile::default()
+    };
+    let at = |host: &str| {
+        let env = Environment::from([("TB_HOST", host)]);
+        target(&flags(None, None, true), &env, &file)
+    };
+    assert_eq!(
+        at("one.example.com").unwrap(),
+        cloud("https://one.example.com/", "one")
+    );
+    assert_eq!(
+        at("two.example.com").unwrap(),
+        cloud("https://two.example.com/", "two")
+    );
+    let stranger = at("three.example.com").unwrap_err();
+    assert_eq!(stranger.exit, Exit::Refused);
 }

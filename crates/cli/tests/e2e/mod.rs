@@ -10,6 +10,7 @@
 
 mod chaos;
 mod clickhouse;
+mod environments;
 mod faults;
 mod flow;
 mod gaps;

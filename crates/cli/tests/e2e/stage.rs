@@ -134,7 +134,7 @@ impl Stage {
         self.write(file, &text.replace(from, to));
     }
 
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tb"));
         command.current_dir(if self.project().exists() {
             self.project()
@@ -408,7 +408,7 @@ fn tail(log: &str) -> String {
     )
 }
 
-fn said(output: &Output) -> Said {
+pub(crate) fn said(output: &Output) -> Said {
     Said {
         ok: output.status.success(),
         code: output.status.code(),

@@ -29,6 +29,7 @@ pub(super) async fn build(
         connections: query.flag("with_connections"),
         allow_destructive: query.flag("allow_destructive_operations"),
         check: false,
+        outlook: false,
     };
     let report = match apply(&app, &caller.workspace, request).await {
         Ok(report) => report,

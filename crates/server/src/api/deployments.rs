@@ -29,11 +29,13 @@ pub(super) async fn deploy(
     caller.require_admin()?;
     let promote = query.flag("auto_promote");
     let check = query.flag("check");
+    let outlook = check && query.flag("plan");
     let request = DeployRequest {
         files: upload.files,
         connections: true,
         allow_destructive: query.flag("allow_destructive_operations"),
         check: true,
+        outlook,
     };
     // First only a look: a deployment that changes nothing or is refused is not one more deployment.
     let id = &caller.workspace.id;
@@ -248,6 +250,7 @@ pub(super) async fn set_live(
         allow_destructive: row_allows_destructive(&row)
             || query.flag("allow_destructive_operations"),
         check: false,
+        outlook: false,
     };
     finish(&app, &caller, number, request).await
 }
@@ -286,7 +289,7 @@ fn answer(
     updated_at_ms: i64,
 ) -> Response {
     let deployment = object(report, number, status, live, created_at_ms, updated_at_ms);
-    let body = if report.failed() {
+    let mut body = if report.failed() {
         // No top-level `error`: some clients read the list, others the deployment, none both.
         json!({ "result": "failed", "errors": report.errors, "deployment": deployment })
     } else if report.changes.is_empty() && report.token_changes.is_empty() && !live {
@@ -294,6 +297,9 @@ fn answer(
     } else {
         json!({ "result": "success", "deployment": deployment })
     };
+    if let Some(outlook) = &report.outlook {
+        body["plan"] = json!(outlook);
+    }
     Json(body).into_response()
 }
 

@@ -12,6 +12,7 @@ use super::changes::{Level, NamedResource, Report, StartedExport};
 use super::connect::{Step, TableStep, plan_tables};
 use super::diff::{self, TableChange, WantedResource};
 use super::live::Live;
+use super::outlook::{self, Outlook, PriceList};
 use super::remarks::{list_connected, remark_steps};
 use super::validate::{Surroundings, Wanted, describe, validate};
 use super::{DeployError, DeployRequest, Deployer};
@@ -54,16 +55,29 @@ impl Deployer {
         }
         let resources = self.resource_rows(&live, &wanted);
         report.changes = diff::lists(&live.resources, &wanted_resources(&wanted));
+        if request.outlook {
+            report.outlook = Some(Outlook {
+                files: outlook::files(&live.resources, &resources),
+                mirrors: Vec::new(),
+                prices: PriceList {
+                    prices: self.prices,
+                    ..PriceList::default()
+                },
+            });
+        }
         report.datasources = named(&resources, ResourceKind::Datasource);
         report.pipes = named(&resources, ResourceKind::Pipe);
         let tokens = self.plan_tokens(workspace, &live, &wanted.project);
         report.token_changes = tokens.changes;
 
-        let mut steps = plan_steps(&live, &wanted);
+        let mut steps = plan_steps(&live, &wanted, request.connections);
         if request.allow_destructive && request.connections {
             self.start_gaps_over(&mut steps);
         }
         self.plan_refills(&request, &mut steps).await?;
+        if let Some(outlook) = &mut report.outlook {
+            outlook.mirrors = self.mirrors_ahead(&live, &steps).await;
+        }
         let dropped = dropped_tables(&live, &wanted);
         if !request.allow_destructive {
             self.refuse_losses(workspace, &live, &steps, &dropped, &mut report)
@@ -260,12 +274,14 @@ impl Deployer {
     }
 }
 
-fn plan_steps<'a>(live: &'a Live, wanted: &'a Wanted) -> Vec<Step<'a>> {
+fn plan_steps<'a>(live: &'a Live, wanted: &'a Wanted, connections: bool) -> Vec<Step<'a>> {
     let step = |datasource: &'a datafile::Datasource| {
         let import = wanted.imports.get(&datasource.name)?;
         let table = match live.with_table(&datasource.name) {
             _ if live.unfinished.contains(&datasource.name) => TableStep::Redo,
             None => TableStep::Create,
+            // What a sample holds would never be deleted: the mirror begins with an empty table.
+            Some(_) if connections && live.is_only_sampled(&datasource.name) => TableStep::Redo,
             Some(old) => {
                 let old_arn = live.table_arn(old);
                 let new_arn = &import.source.table_arn;

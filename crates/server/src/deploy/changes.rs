@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::outlook::Outlook;
+
 /// Something wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileError {
@@ -137,6 +139,9 @@ pub struct Report {
     pub exports: Vec<StartedExport>,
     /// Whether losing data was allowed when the project was looked at.
     pub allowed_destructive: bool,
+    /// What lies ahead, if somebody asked; never stored.
+    #[serde(skip)]
+    pub outlook: Option<Outlook>,
 }
 
 impl Report {

@@ -55,7 +55,8 @@ impl Deployer {
             let known = rows
                 .as_ref()
                 .map(|rows| rows.get(name).copied().unwrap_or(0));
-            if live.mirror(name).is_none() && known == Some(0) {
+            let worthless = known == Some(0) || live.is_only_sampled(name);
+            if live.mirror(name).is_none() && worthless {
                 continue;
             }
             let size = match known {

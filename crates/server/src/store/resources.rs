@@ -91,6 +91,34 @@ impl SqliteStore {
             .map_err(failed("list unfinished tables"))
     }
 
+    /// Notes that a table holds a sample, before its first row.
+    pub async fn mark_sampled(
+        &self,
+        workspace_id: &str,
+        datasource: &str,
+        now_ms: i64,
+    ) -> Result<()> {
+        const DOING: &str = "note a sample";
+        let mut tx = self.begin(DOING).await?;
+        sqlx::query("INSERT OR REPLACE INTO sampled_tables VALUES (?, ?, ?)")
+            .bind(workspace_id)
+            .bind(datasource)
+            .bind(now_ms)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(DOING))?;
+        tx.commit().await.map_err(failed(DOING))
+    }
+
+    /// Data sources whose tables hold a sample.
+    pub async fn sampled_tables(&self, workspace_id: &str) -> Result<Vec<String>> {
+        sqlx::query_scalar("SELECT datasource FROM sampled_tables WHERE workspace_id = ?")
+            .bind(workspace_id)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed("list samples"))
+    }
+
     /// Writes down which tables are about to be dropped or made, and drops the mirrors that fed them.
     pub async fn begin_tables(
         &self,
@@ -162,6 +190,15 @@ impl SqliteStore {
                 .await
                 .map_err(failed(DOING))?;
         }
+        // A table that has a mirror now was made anew for it.
+        sqlx::query(
+            "DELETE FROM sampled_tables WHERE workspace_id = ?1 AND datasource IN
+             (SELECT datasource FROM mirrors WHERE workspace_id = ?1)",
+        )
+        .bind(workspace_id)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(DOING))?;
         sqlx::query("DELETE FROM unfinished_tables WHERE workspace_id = ?")
             .bind(workspace_id)
             .execute(&mut *tx)

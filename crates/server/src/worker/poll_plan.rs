@@ -45,7 +45,7 @@ const ACTIVE_MS: i64 = 5_000;
 /// Longest pause of an active shard.
 const ACTIVE_PAUSE_MS: u64 = 700;
 /// Shortest pause of an idle shard, whatever the budget: it would buy next to nothing.
-const LEAST_IDLE_MS: u64 = 1_000;
+pub(crate) const LEAST_IDLE_MS: u64 = 1_000;
 /// Shards that are looked at more often than other idle ones.
 const HOT_SHARDS: usize = 4;
 /// Pause of these.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::Board;
 use super::load_slots::LoadSlots;
 use super::mirror_life::{Boards, MirrorLife, ResyncAsked};
+use super::survey::{self, Survey};
 use super::{MirrorSpec, PrepareError, PreparedTable, WorkerPorts, WorkerSettings, prepare};
 
 struct Running {
@@ -54,6 +55,16 @@ impl Supervisor {
     /// are on.
     pub async fn prepare(&self, source: &SourceSpec) -> Result<PreparedTable, PrepareError> {
         prepare::prepare(&self.ports, &self.settings, source).await
+    }
+
+    /// Looks at a table without changing anything, for a plan.
+    pub(crate) async fn survey(&self, source: &SourceSpec) -> Survey {
+        survey::survey(&self.ports, source).await
+    }
+
+    /// The numbers that workers obey.
+    pub(crate) fn settings(&self) -> &WorkerSettings {
+        &self.settings
     }
 
     /// What all loads share.

@@ -1,0 +1,99 @@
+//! Samples: some rows of a table, for a branch or a Local server.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use serde_json::Value;
+
+use super::App;
+use super::caller::Caller;
+use super::datasources::find;
+use super::error::{ApiError, ApiResult};
+use super::jobs::summary;
+use super::params::AllParams;
+use crate::jobs::{Job, Work};
+use crate::sample::Sampling;
+
+/// Items, unless asked for otherwise.
+const ROWS: u64 = 1000;
+const MAX_ROWS: u64 = 100_000;
+
+/// Bytes of items, unless asked for otherwise: a Scan of so much is 16,384 read units.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// `{"rows": 1000, "max_bytes": 67108864}`, both optional.
+pub(super) async fn begin(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    caller: Caller,
+    params: AllParams,
+) -> ApiResult<Json<Value>> {
+    caller.require_admin()?;
+    let row = find(&app, &caller, &name).await?;
+    let workspace = &caller.workspace;
+    if !app.settings.local && workspace.parent.is_none() {
+        return Err(ApiError::bad_request(format!(
+            "a sample is for branches and Local servers; make a branch with `tb branch create NAME`, then run: tb --branch=NAME datasource sample {}",
+            row.name
+        )));
+    }
+    if params.flag("full_export") {
+        return Err(ApiError::bad_request(
+            "a sample is never an export; for all rows run: tb build --with-connections",
+        ));
+    }
+    let rows = number(&params, "rows")?.unwrap_or(ROWS);
+    if !(1..=MAX_ROWS).contains(&rows) {
+        return Err(ApiError::bad_request(format!(
+            "rows must be a number from 1 to {MAX_ROWS}"
+        )));
+    }
+    let max_bytes = number(&params, "max_bytes")?
+        .unwrap_or(MAX_BYTES)
+        .min(MAX_BYTES);
+    let Some(sources) = app.sources.clone() else {
+        return Err(ApiError::bad_request(super::integrations::NO_CREDENTIALS));
+    };
+    app.deployer
+        .unconnected(workspace, &row.name)
+        .await
+        .map_err(ApiError::bad_request)?;
+    let source = app
+        .deployer
+        .live_source(workspace, &row.name)
+        .await?
+        .map_err(ApiError::bad_request)?;
+    let work = Work::Sample {
+        datasource: row.name.clone(),
+        rows,
+        max_bytes,
+    };
+    let job = Job::new(&workspace.id, work, app.clock.now_ms());
+    let job = super::verifications::begin(&app, job)?;
+    let sampling = Sampling {
+        sources,
+        sink: Arc::clone(&app.sink),
+        deployer: Arc::clone(&app.deployer),
+        workspace: workspace.clone(),
+        datasource: row.name,
+        source,
+        rows,
+        max_bytes,
+        job: Arc::clone(&job),
+    };
+    app.tasks.spawn(sampling.run());
+    Ok(Json(summary(&job, &headers)))
+}
+
+fn number(params: &AllParams, name: &str) -> ApiResult<Option<u64>> {
+    params
+        .get(name)
+        .map(|text| {
+            text.parse()
+                .map_err(|_| ApiError::bad_request(format!("{name} must be a whole number")))
+        })
+        .transpose()
+}
