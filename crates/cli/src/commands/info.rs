@@ -18,6 +18,9 @@ pub(crate) async fn run(session: &Session, printer: &Printer) -> Outcome {
             let name = token.is_none().then(|| session.workspace_name());
             ("local", Some(state.display().to_string()), name)
         }
+        Target::Cloud { .. } if session.branch.is_some() => {
+            ("branch", None, session.branch.clone())
+        }
         Target::Cloud { .. } => ("cloud", None, None),
     };
     let version = health

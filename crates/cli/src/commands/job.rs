@@ -20,19 +20,28 @@ pub(crate) async fn ls(session: &Session, printer: &Printer) -> Outcome {
         printer.note("No jobs. Verifications and samples are jobs; they are forgotten when the server stops.");
         return Ok(());
     }
-    let mut table = Table::new(["id", "kind", "about", "status", "created_at", "updated_at"]);
+    let human = printer.output == Output::Human;
+    let columns = ["id", "kind", "about", "status", "created_at", "updated_at"];
+    // An id that is wrapped cannot be copied, so people get one time only, and no more than its seconds.
+    let mut table = Table::new(columns.into_iter().take(if human { 5 } else { 6 }));
     for job in list {
         let field = |key: &str| job.get(key).cloned().unwrap_or(Value::Null);
         let about = [field("datasource"), field("branch")];
         let about = about.into_iter().find(|it| !it.is_null());
-        table.push(vec![
+        let time = |key: &str| match field(key) {
+            Value::String(text) if human => text.chars().take(19).collect::<String>().into(),
+            other => other,
+        };
+        let mut row = vec![
             field("id"),
             field("kind"),
             about.unwrap_or(Value::Null),
             field("status"),
-            field("created_at"),
-            field("updated_at"),
-        ]);
+            time("created_at"),
+            time("updated_at"),
+        ];
+        row.truncate(if human { 5 } else { 6 });
+        table.push(row);
     }
     printer.table(&table);
     Ok(())

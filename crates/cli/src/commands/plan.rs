@@ -141,17 +141,25 @@ impl Mirror {
         for missing in &self.permissions_missing {
             lines.push(("missing", missing.clone()));
         }
+        let width = printer.width().unwrap_or(120).saturating_sub(16).max(20);
         for (name, value) in lines {
-            printer.data(text::printable(&format!("  {name:12} {value}")));
+            let mut wrapped = text::wrap(&text::printable(&value), width).into_iter();
+            printer.data(format_args!(
+                "  {name:12} {}",
+                wrapped.next().unwrap_or_default()
+            ));
+            for line in wrapped {
+                printer.data(format_args!("  {:12} {line}", ""));
+            }
         }
     }
 
     fn estimate(&self, bytes: u64) -> Vec<(&'static str, String)> {
         let pitr = dollars(self.pitr_micro_dollars_per_month);
         let paid = if self.pitr_is_on {
-            "on already"
+            "which is on already"
         } else {
-            "will be switched on"
+            "which is switched on"
         };
         let shards = text::plural(self.shards, "shard");
         let guessed = if self.shards_are_known {
@@ -174,7 +182,7 @@ impl Mirror {
             ),
             (
                 "recovery",
-                format!("{pitr} a month, point-in-time recovery is {paid}"),
+                format!("{pitr} a month for point-in-time recovery, {paid}"),
             ),
             (
                 "polling",

@@ -53,7 +53,12 @@ pub(crate) async fn set(
 pub(crate) async fn ls(session: &Session, printer: &Printer) -> Outcome {
     let client = session.workspace().await?;
     let answer = client.get("/v0/variables", &[]).await?;
-    let mut table = Table::new(["name", "created_at", "updated_at"]);
+    // Only in a branch: what it has from its workspace.
+    let mut columns = vec!["name", "created_at", "updated_at"];
+    if answer.to_string().contains("\"inherited\"") {
+        columns.push("inherited");
+    }
+    let mut table = Table::new(columns.iter().copied());
     for variable in answer
         .get("variables")
         .and_then(Value::as_array)
@@ -61,9 +66,13 @@ pub(crate) async fn ls(session: &Session, printer: &Printer) -> Outcome {
         .flatten()
     {
         table.push(
-            ["name", "created_at", "updated_at"]
-                .map(|key| variable.get(key).cloned().unwrap_or_default())
-                .to_vec(),
+            columns
+                .iter()
+                .map(|key| match (*key, variable.get(*key)) {
+                    ("inherited", None) => Value::Bool(false),
+                    (_, value) => value.cloned().unwrap_or_default(),
+                })
+                .collect(),
         );
     }
     if table.is_empty() && printer.output == Output::Human {

@@ -109,7 +109,7 @@ pub struct Estimate {
     pub idle_polling_micro_dollars_per_month: MicroDollars,
     /// Polling in a month in which every shard is written to all the time.
     pub busy_polling_micro_dollars_per_month: MicroDollars,
-    /// Until the first row can be queried: the first change of the stream, if it is on.
+    /// Until the first row can be queried: a change that the stream still holds, or the next one.
     pub minutes_to_first_row: u64,
     /// Until every item is there.
     pub minutes_to_complete: u64,
@@ -146,7 +146,7 @@ pub fn estimate(
         idle_polling_micro_dollars_per_month: prices.polling_month(idle_calls(shards, worker)),
         busy_polling_micro_dollars_per_month: prices
             .polling_month(shards.saturating_mul(calls_per_hour(worker.poll_min_ms))),
-        minutes_to_first_row: if stream_is_on { 1 } else { switching },
+        minutes_to_first_row: switching.max(1),
         minutes_to_complete: exporting + loading,
     }
 }
@@ -265,7 +265,7 @@ mod tests {
             // bytes, stream, recovery, shards; first row, complete, shards of the estimate
             (1_000, true, true, Some(1), (1, 13, 1)),
             (1_000, false, true, None, (3, 16, 4)),
-            (1_000, true, false, Some(0), (1, 16, 4)),
+            (1_000, true, false, Some(0), (3, 16, 4)),
             // 20 minutes of export and 12.97 of loading beyond the 12.
             (100 * GIGABYTE, true, true, None, (1, 45, 10)),
         ];
