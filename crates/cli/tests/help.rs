@@ -1,5 +1,7 @@
 //! The help of every command, so that a change of it is seen.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use insta::assert_snapshot;
 
 use crate::program::Program;
@@ -97,6 +99,25 @@ fn every_command_has_a_help_with_examples() {
 #[test]
 fn the_short_help_shows_where_to_start() {
     assert_snapshot!(help("", "-h"));
+}
+
+/// The words of every `tb` line in the guides. `--help` at the end wins over what is missing, not over what is unknown.
+#[test]
+fn the_guides_show_commands_that_there_are() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for line in text.lines().filter(|line| line.starts_with("tb ")) {
+            let command = line.split(" #").next().unwrap_or_default();
+            let words = command.split_whitespace().skip(1).chain(["--help"]);
+            let ran = Program::new().run(&words.collect::<Vec<_>>());
+            assert_eq!(ran.code, 0, "{}: {line}\n{ran}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
 }
 
 #[test]
