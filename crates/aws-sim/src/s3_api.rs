@@ -34,6 +34,7 @@ pub fn action(request: &S3Request) -> &'static str {
         ("POST", _, true) if has("delete") => "DeleteObjects",
         ("GET", ..) => "GetObject",
         ("HEAD", ..) => "HeadObject",
+        ("PUT", ..) if has("acl") => "PutObjectAcl",
         ("PUT", ..) if has("uploadId") => "UploadPart",
         ("PUT", ..) => "PutObject",
         ("POST", ..) if has("uploads") => "CreateMultipartUpload",
@@ -96,12 +97,8 @@ impl World {
             "UploadPart" => self.upload_part(request),
             "CreateMultipartUpload" => Ok(self.create_upload(request)),
             "CompleteMultipartUpload" => self.complete_upload(request),
-            "AbortMultipartUpload" => {
-                self.s3
-                    .uploads
-                    .remove(request.param("uploadId").unwrap_or_default());
-                Ok(ApiResponse::new(204, "application/xml", ""))
-            }
+            "AbortMultipartUpload" => self.abort_upload(request),
+            "PutObjectAcl" => self.set_acl(caller, request),
             "DeleteObject" => {
                 self.remove(&request.bucket, &request.key);
                 Ok(ApiResponse::new(204, "application/xml", ""))
@@ -248,17 +245,7 @@ impl World {
             .get(&request.bucket)
             .and_then(|bucket| bucket.objects.get(&request.key));
         let Some(object) = object else {
-            // Without s3:ListBucket, AWS does not admit that a key is absent.
-            self.permit(
-                caller,
-                "ListBucket",
-                &format!("arn:aws:s3:::{}", request.bucket),
-            )?;
-            return Err(ApiError::with_status(
-                "NoSuchKey",
-                404,
-                "The specified key does not exist.",
-            ));
+            return Err(self.no_such_key(caller, request));
         };
         let size = object.body.len();
         if request
@@ -302,6 +289,24 @@ impl World {
             .extra_headers
             .extend(object.headers.iter().cloned());
         Ok(response)
+    }
+
+    /// Without s3:ListBucket, AWS does not admit that a key is absent.
+    fn no_such_key(&self, caller: &Caller, request: &S3Request) -> ApiError {
+        let bucket = format!("arn:aws:s3:::{}", request.bucket);
+        match self.permit(caller, "ListBucket", &bucket) {
+            Err(error) => error,
+            Ok(()) => ApiError::with_status("NoSuchKey", 404, "The specified key does not exist."),
+        }
+    }
+
+    /// Whose an object is changes nothing here.
+    fn set_acl(&self, caller: &Caller, request: &S3Request) -> Result<ApiResponse, ApiError> {
+        let bucket = self.s3.buckets.get(&request.bucket);
+        if bucket.is_none_or(|bucket| !bucket.objects.contains_key(&request.key)) {
+            return Err(self.no_such_key(caller, request));
+        }
+        Ok(ApiResponse::new(200, "application/xml", ""))
     }
 
     fn put_object(&mut self, request: &S3Request) -> Result<ApiResponse, ApiError> {

@@ -152,6 +152,18 @@ impl World {
                 ),
             ));
         }
+        if let Some(Value::Array(updates)) = params.get("GlobalSecondaryIndexUpdates") {
+            // No table of this world has an index.
+            let gone = updates
+                .iter()
+                .find_map(|update| update["Delete"]["IndexName"].as_str());
+            if let Some(index) = gone {
+                return Err(ApiError::new(
+                    "ResourceNotFoundException",
+                    format!("Requested resource not found: Index: {index} not found"),
+                ));
+            }
+        }
         let stream = stream_view(&params)?;
         let billing = billing(&params)?;
         let throughput = throughput(&params)?;

@@ -114,6 +114,11 @@ impl Template {
         Ok(text)
     }
 
+    /// Reads a value as it stands in a file; `None` if there is a `{{ ... }}` in it that is no reference to a secret.
+    pub fn read(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+
     /// Reads a value; a `{{ ... }}` that is not a secret reference is an error.
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();

@@ -49,6 +49,16 @@ pub fn table_not_found(table_arn: &str) -> Refusal {
     }
 }
 
+/// What to do when a connection's region is not the one in the table's ARN; `None` if it is.
+pub fn region_differs(region: &str, table_arn: &str) -> Option<String> {
+    let of_table = table_arn.split(':').nth(3).unwrap_or_default();
+    (of_table != region).then(|| {
+        format!(
+            "The connection's region is {region}, and the table {table_arn} is in {of_table}: write DYNAMODB_REGION {of_table}, or name a table in {region}."
+        )
+    })
+}
+
 /// What stands in the way of mirroring `table`, all of it. Streams and PITR that are off are reported here too;
 /// a caller that may switch them on does so first.
 pub fn check_table(table: &TableDescription, limits: TableLimits) -> Vec<Refusal> {

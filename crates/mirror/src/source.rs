@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::access::Tried;
 use crate::change::StreamPage;
 use crate::error::Result;
 use crate::sequence_number::SequenceNumber;
@@ -241,4 +242,8 @@ pub trait Source: Send + Sync {
 
     /// One page of a consistent Scan.
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage>;
+
+    /// Tries every action that the role needs, and those that AWS's guide adds, without changing anything. What
+    /// cannot be tried so is said to be untried.
+    async fn try_access(&self) -> Vec<Tried>;
 }

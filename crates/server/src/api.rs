@@ -32,6 +32,7 @@ mod caller;
 mod connectors;
 mod datasources;
 mod deployments;
+mod doctor;
 mod environments;
 mod error;
 mod health;
@@ -180,6 +181,11 @@ fn own_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v0/health/readiness", get(health::readiness))
         .route("/v0/logs", get(logs::list))
+        .route(
+            "/v1/integrations/dynamodb/assume-role",
+            post(integrations::assume_role),
+        )
+        .route("/v1/integrations/dynamodb/doctor", post(doctor::examine))
         .route("/v0/mirrors", get(mirrors::list))
         .route("/v0/mirrors/{datasource}", get(mirrors::show))
         .route("/v0/datasources/{name}/resync", post(datasources::resync))

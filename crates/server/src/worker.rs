@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mirror::access::Tried;
 use mirror::clock::Clock;
 use mirror::plan::MirrorPlan;
 use mirror::sink::Sink;
@@ -76,6 +77,24 @@ pub struct PreparedTable {
     pub notes: Vec<String>,
 }
 
+/// A table that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InspectedTable {
+    /// The table as it is now.
+    pub table: TableDescription,
+    /// Why it cannot be mirrored as it is, all reasons in one.
+    pub refusal: Option<PrepareError>,
+}
+
+/// What a role may do with a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examination {
+    /// Every action, and what came of trying it.
+    pub tried: Vec<Tried>,
+    /// Why the table cannot be mirrored as it is.
+    pub refusals: Vec<PrepareError>,
+}
+
 /// Why a table cannot be mirrored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrepareError {
@@ -84,4 +103,11 @@ pub struct PrepareError {
     pub code: &'static str,
     /// What is wrong and what to do, for people.
     pub message: String,
+}
+
+impl PrepareError {
+    /// Whether a build does what is missing by itself, if the role may.
+    pub fn can_be_switched_on(&self) -> bool {
+        matches!(self.code, "pitr_disabled" | "stream_disabled")
+    }
 }

@@ -165,6 +165,12 @@ impl Bucket {
         }
     }
 
+    /// A client for the bucket's own region.
+    pub(crate) async fn client(&self) -> Result<aws_sdk_s3::Client> {
+        self.locate().await?;
+        Ok(self.place.lock().await.client.clone())
+    }
+
     /// Finds the bucket's region before the first object is read. A role that may read objects but not ask about
     /// the bucket gets by: S3 names the region with its refusal.
     async fn locate(&self) -> Result<()> {

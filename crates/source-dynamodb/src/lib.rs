@@ -4,6 +4,7 @@
 //! [`mirror::source::Source`]; it keeps no progress, decides no order, and retries only what stays inside one
 //! call. Start reading at [`AwsSources`]; one record's way is `export_reader` or `shard_reader`, then `records`.
 
+mod access;
 mod bucket;
 mod clients;
 mod clock;

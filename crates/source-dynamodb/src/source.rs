@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use mirror::access::Tried;
 use mirror::change::StreamPage;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::source::{
@@ -243,6 +244,10 @@ impl Source for AwsSource {
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         self.scan_page(request).await
+    }
+
+    async fn try_access(&self) -> Vec<Tried> {
+        self.tried_access().await
     }
 }
 

@@ -143,6 +143,10 @@ fn failure(call: Call, error: &ApiError) -> Error {
 
 #[async_trait]
 impl Source for WorldSource {
+    async fn try_access(&self) -> Vec<mirror::access::Tried> {
+        Vec::new()
+    }
+
     fn clock_ahead_ms(&self) -> i64 {
         self.clock_ahead_ms.load(Ordering::SeqCst)
     }

@@ -50,6 +50,12 @@ impl World {
         Ok(response)
     }
 
+    pub(super) fn abort_upload(&mut self, request: &S3Request) -> Result<ApiResponse, ApiError> {
+        let id = request.param("uploadId").unwrap_or_default();
+        self.s3.uploads.remove(id).ok_or_else(no_upload)?;
+        Ok(ApiResponse::new(204, "application/xml", ""))
+    }
+
     pub(super) fn complete_upload(&mut self, request: &S3Request) -> Result<ApiResponse, ApiError> {
         let upload = self
             .s3

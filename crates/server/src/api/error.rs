@@ -47,6 +47,14 @@ impl ApiError {
         }
     }
 
+    /// Something to know beside the error.
+    pub(super) fn with_field(mut self, name: &str, value: Value) -> Self {
+        if let Some(body) = self.body.as_object_mut() {
+            body.insert(name.to_owned(), value);
+        }
+        self
+    }
+
     /// The text of the error.
     pub(super) fn text(&self) -> String {
         self.body["error"].as_str().unwrap_or_default().to_owned()

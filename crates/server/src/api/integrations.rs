@@ -15,8 +15,10 @@ use super::App;
 use super::caller::Caller;
 use super::error::{ApiError, ApiResult};
 use super::params::read_body;
+use super::policies;
 use crate::deploy::unquoted;
 use crate::store::key_type_name;
+use crate::worker::PrepareError;
 
 /// An identity is asked for again after this long, milliseconds.
 const IDENTITY_KEPT_MS: i64 = 60_000;
@@ -32,7 +34,7 @@ pub(super) async fn settings(
     caller.require_admin()?;
     let identity = app.caller_identity().await?;
     Ok(Json(json!({
-        "principal": format!("arn:aws:iam::{}:root", identity.account),
+        "principal": policies::principal(policies::partition(""), &identity.account),
         "account": identity.account,
     })))
 }
@@ -65,18 +67,135 @@ impl App {
     }
 }
 
-#[derive(Deserialize)]
-struct ValidateRequest {
+/// A table and how to reach it, as the wizard and the doctor name them.
+#[derive(Default, Deserialize)]
+pub(super) struct TableRequest {
     #[serde(default)]
     table_arn: String,
     #[serde(default)]
     region: String,
+    /// An ARN, or what a `.connection` file says instead: `{{ tb_secret("name") }}`.
     #[serde(default)]
     role_arn: String,
     #[serde(default)]
     external_id_seed: String,
     #[serde(default)]
     export_bucket: String,
+}
+
+/// Words for failures that clients of the API know; they print their own text for each.
+const KNOWN_REASONS: [&str; 8] = [
+    "missing_credentials",
+    "table_not_found",
+    "pitr_disabled",
+    "stream_disabled",
+    "stream_view_invalid",
+    "table_too_large",
+    "table_wcu_exceeds_limit",
+    "unable_to_assume_role",
+];
+
+fn bad(reason: &str, message: &str) -> ApiError {
+    ApiError::with_reason(StatusCode::BAD_REQUEST, reason, message)
+}
+
+/// A refusal with its word, unless clients would print the word and nothing else.
+pub(super) fn refused(error: &PrepareError) -> ApiError {
+    // For a refused role our text names the external id, which the clients' own does not.
+    if error.code == "unable_to_assume_role" || !KNOWN_REASONS.contains(&error.code) {
+        return ApiError::bad_request(error.message.clone());
+    }
+    bad(error.code, &error.message)
+}
+
+impl TableRequest {
+    pub(super) async fn read(body: Body) -> ApiResult<Self> {
+        let bytes = read_body(body).await?;
+        let request: Self = serde_json::from_slice(&bytes).map_err(|_| {
+            bad(
+                "invalid_json_body",
+                "the body is not a JSON object of texts",
+            )
+        })?;
+        let clean = |text: &str| unquoted(text.trim()).to_owned();
+        Ok(Self {
+            table_arn: clean(&request.table_arn),
+            region: clean(&request.region),
+            role_arn: clean(&request.role_arn),
+            external_id_seed: clean(&request.external_id_seed),
+            export_bucket: clean(&request.export_bucket),
+        })
+    }
+
+    /// How to reach the table, once everything in the request is what it should be.
+    pub(super) async fn source(self, app: &App, caller: &Caller) -> ApiResult<SourceSpec> {
+        if self.table_arn.is_empty() || self.region.is_empty() {
+            return Err(bad(
+                "table_arn_and_region_required",
+                "table_arn and region are needed",
+            ));
+        }
+        datafile::TableArn::parse(&self.table_arn)
+            .map_err(|error| ApiError::bad_request(format!("table_arn: {error}")))?;
+        self.with_role(app, caller).await
+    }
+
+    /// [`Self::source`] of a request that names no table: assuming a role asks for none.
+    pub(super) async fn role(mut self, app: &App, caller: &Caller) -> ApiResult<SourceSpec> {
+        let partition = policies::partition(&self.region);
+        let region = &self.region;
+        self.table_arn = format!("arn:{partition}:dynamodb:{region}:000000000000:table/none");
+        self.source(app, caller).await
+    }
+
+    async fn with_role(self, app: &App, caller: &Caller) -> ApiResult<SourceSpec> {
+        if self.role_arn.is_empty() {
+            return Err(bad("role_arn_required", "role_arn is needed"));
+        }
+        let role_arn = self.resolved_role(app, caller).await?;
+        datafile::RoleArn::parse(&role_arn)
+            .map_err(|error| ApiError::bad_request(format!("role_arn: {error}")))?;
+        if !datafile::is_region(&self.region) {
+            return Err(ApiError::bad_request(format!(
+                "region: {:?} is not an AWS region; it looks like us-east-1",
+                self.region
+            )));
+        }
+        if !self.export_bucket.is_empty() && !datafile::is_bucket_name(&self.export_bucket) {
+            return Err(ApiError::bad_request(format!(
+                "export_bucket: {:?} is not the name of a bucket; write the bare name, without s3:// and without a path",
+                self.export_bucket
+            )));
+        }
+        if app.sources.is_none() {
+            return Err(bad("missing_credentials", NO_CREDENTIALS));
+        }
+        Ok(SourceSpec {
+            role_arn,
+            external_id: app.keys.external_id(&self.external_id_seed),
+            region: self.region,
+            table_arn: self.table_arn,
+            export_bucket: self.export_bucket,
+        })
+    }
+
+    async fn resolved_role(&self, app: &App, caller: &Caller) -> ApiResult<String> {
+        if !self.role_arn.contains("{{") {
+            return Ok(self.role_arn.clone());
+        }
+        let template = datafile::Template::read(&self.role_arn).ok_or_else(|| {
+            ApiError::bad_request("role_arn: what stands in braces is no reference to a secret")
+        })?;
+        let secrets = app.deployer.secret_values(&caller.workspace).await?;
+        let lookup = |name: &str| secrets.get(name).map(|value| value.expose().to_owned());
+        let role = template.resolve(&lookup).map_err(|missing| {
+            let name = missing.name;
+            ApiError::bad_request(format!(
+                "the secret {name} is not set; run: tb secret set {name} <role ARN>"
+            ))
+        })?;
+        Ok(unquoted(role.trim()).to_owned())
+    }
 }
 
 /// Assumes the role, describes the table and says whether it can be mirrored.
@@ -86,50 +205,30 @@ pub(super) async fn validate(
     body: Body,
 ) -> ApiResult<Json<Value>> {
     caller.require_admin()?;
-    let bytes = read_body(body).await?;
-    let bad = |reason: &str, message: &str| {
-        ApiError::with_reason(StatusCode::BAD_REQUEST, reason, message)
-    };
-    let request: ValidateRequest = serde_json::from_slice(&bytes).map_err(|_| {
-        bad(
-            "invalid_json_body",
-            "the body is not a JSON object of texts",
-        )
-    })?;
-    let clean = |text: &str| unquoted(text.trim()).to_owned();
-    let (table_arn, region) = (clean(&request.table_arn), clean(&request.region));
-    if table_arn.is_empty() || region.is_empty() {
-        return Err(bad(
-            "table_arn_and_region_required",
-            "table_arn and region are needed",
-        ));
+    let source = TableRequest::read(body)
+        .await?
+        .source(&app, &caller)
+        .await?;
+    let looked = app.supervisor.inspect(&source).await;
+    let looked = looked.map_err(|error| refused(&error))?;
+    let table = description(&looked.table);
+    match looked.refusal {
+        None => Ok(Json(table)),
+        Some(refusal) => Err(refused(&refusal).with_field("table", table)),
     }
-    let role_arn = clean(&request.role_arn);
-    if role_arn.is_empty() {
-        return Err(bad("role_arn_required", "role_arn is needed"));
-    }
-    datafile::TableArn::parse(&table_arn)
-        .map_err(|error| ApiError::bad_request(format!("table_arn: {error}")))?;
-    datafile::RoleArn::parse(&role_arn)
-        .map_err(|error| ApiError::bad_request(format!("role_arn: {error}")))?;
-    if app.sources.is_none() {
-        return Err(bad("missing_credentials", NO_CREDENTIALS));
-    }
-    let source = SourceSpec {
-        role_arn,
-        external_id: app.keys.external_id(&clean(&request.external_id_seed)),
-        region,
-        table_arn,
-        export_bucket: clean(&request.export_bucket),
-    };
-    match app.supervisor.inspect(&source).await {
-        Ok(table) => Ok(Json(description(&table))),
-        // Clients print their own words for the codes; for a refused role ours name the external id.
-        Err(error) if error.code == "unable_to_assume_role" => {
-            Err(ApiError::bad_request(error.message))
-        }
-        Err(error) => Err(bad(error.code, &error.message)),
-    }
+}
+
+/// Assumes the role and does nothing with it.
+pub(super) async fn assume_role(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    body: Body,
+) -> ApiResult<Json<Value>> {
+    caller.require_admin()?;
+    let source = TableRequest::read(body).await?.role(&app, &caller).await?;
+    let assumed = app.supervisor.assume(&source).await;
+    assumed.map_err(|error| refused(&error))?;
+    Ok(Json(json!({ "assumed": true })))
 }
 
 fn description(table: &TableDescription) -> Value {

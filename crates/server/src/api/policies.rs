@@ -1,9 +1,10 @@
-//! IAM policies that the connection wizard prints.
+//! IAM policies: what the wizard prints, and what the doctor finds missing in them.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use mirror::access::{Action, BUCKET_ACTIONS, DYNAMODB_ACTIONS, Target};
 use serde_json::{Value, json};
 
 use super::App;
@@ -20,16 +21,19 @@ pub(super) async fn show(
     caller.require_admin()?;
     match policy.as_str() {
         "read-access-policy" => {
-            let table = query.get("table_name").unwrap_or("*");
-            let bucket = query.get("bucket").unwrap_or("*");
-            Ok(Json(access_policy(table, bucket)))
+            let partition = partition(query.get("region").unwrap_or_default());
+            let tables = names(query.get("table_name"), "table_name", is_table)?;
+            let buckets = names(query.get("bucket"), "bucket", is_bucket)?;
+            Ok(Json(access_policy(partition, &tables, &buckets)))
         }
         "trust-policy" => {
             let seed = query.get("external_id_seed").ok_or_else(|| {
                 ApiError::bad_request("external_id_seed is needed: the name of the connection")
             })?;
             let account = app.caller_identity().await?.account;
-            Ok(Json(trust_policy(&account, &app.keys.external_id(seed))))
+            let partition = partition(query.get("region").unwrap_or_default());
+            let principal = principal(partition, &account);
+            Ok(Json(trust_policy(&principal, &app.keys.external_id(seed))))
         }
         other => Err(ApiError::not_found(format!(
             "there is no policy {other:?}; there are read-access-policy and trust-policy"
@@ -37,51 +41,98 @@ pub(super) async fn show(
     }
 }
 
-/// What the role may do. The two updates switch PITR and the stream on where they are off; the two last S3 actions
-/// are asked for by AWS's guide to exports.
-fn access_policy(table: &str, bucket: &str) -> Value {
-    let arn = |suffix: &str| format!("arn:aws:dynamodb:*:*:table/{table}{suffix}");
+/// The names in a list with commas, each once; `*` if there are none.
+fn names(
+    list: Option<&str>,
+    parameter: &str,
+    is_name: impl Fn(&str) -> bool,
+) -> ApiResult<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for name in list.unwrap_or("*").split(',').map(str::trim) {
+        if name != "*" && !is_name(name) {
+            return Err(ApiError::bad_request(format!(
+                "{parameter}: {name:?} is not a name; * stands for all"
+            )));
+        }
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    // All of them is more than any of them.
+    if names.iter().any(|name| name == "*") {
+        names = vec!["*".to_owned()];
+    }
+    Ok(names)
+}
+
+fn is_table(name: &str) -> bool {
+    datafile::TableArn::parse(&format!(
+        "arn:aws:dynamodb:us-east-1:000000000000:table/{name}"
+    ))
+    .is_ok()
+}
+
+/// A name, or a pattern of names; an address or a path is neither.
+fn is_bucket(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'*' | b'?');
+    !name.is_empty() && name.bytes().all(fits)
+}
+
+/// The partition that a region is in.
+pub(super) fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+/// An account as a trust policy names it.
+pub(super) fn principal(partition: &str, account: &str) -> String {
+    format!("arn:{partition}:iam::{account}:root")
+}
+
+/// What the role may do, with every table and bucket of the connection. The two updates switch PITR and the stream on
+/// where they are off. The two S3 actions that AWS's guide lists beyond these are the doctor's business.
+fn access_policy(partition: &str, tables: &[String], buckets: &[String]) -> Value {
+    let on = |targets: &[Target], names: &[String]| -> Vec<String> {
+        let resources = names.iter().flat_map(|name| {
+            targets
+                .iter()
+                .map(move |target| target.resource(partition, name, name))
+        });
+        resources.collect()
+    };
     json!({
         "Version": "2012-10-17",
         "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": [
-                    "dynamodb:Scan",
-                    "dynamodb:DescribeStream",
-                    "dynamodb:DescribeExport",
-                    "dynamodb:GetRecords",
-                    "dynamodb:GetShardIterator",
-                    "dynamodb:DescribeTable",
-                    "dynamodb:DescribeContinuousBackups",
-                    "dynamodb:ExportTableToPointInTime",
-                    "dynamodb:UpdateTable",
-                    "dynamodb:UpdateContinuousBackups",
-                ],
-                "Resource": [arn(""), arn("/stream/*"), arn("/export/*")],
-            },
-            {
-                "Effect": "Allow",
-                "Action": [
-                    "s3:PutObject",
-                    "s3:GetObject",
-                    "s3:ListBucket",
-                    "s3:AbortMultipartUpload",
-                    "s3:PutObjectAcl",
-                ],
-                "Resource": [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")],
-            },
+            statement(
+                &DYNAMODB_ACTIONS,
+                &on(&[Target::Table, Target::Streams, Target::Exports], tables),
+            ),
+            statement(
+                &BUCKET_ACTIONS,
+                &on(&[Target::Bucket, Target::Objects], buckets),
+            ),
         ],
     })
 }
 
-fn trust_policy(account: &str, external_id: &str) -> Value {
+/// A statement that allows the actions.
+pub(super) fn statement(actions: &[Action], resources: &[String]) -> Value {
+    let actions: Vec<&str> = actions.iter().map(|action| action.name()).collect();
+    json!({ "Effect": "Allow", "Action": actions, "Resource": resources })
+}
+
+fn trust_policy(principal: &str, external_id: &str) -> Value {
     json!({
         "Version": "2012-10-17",
         "Statement": [{
             "Effect": "Allow",
             "Action": "sts:AssumeRole",
-            "Principal": { "AWS": format!("arn:aws:iam::{account}:root") },
+            "Principal": { "AWS": principal },
             "Condition": { "StringEquals": { "sts:ExternalId": external_id } },
         }],
     })

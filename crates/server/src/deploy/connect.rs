@@ -159,16 +159,18 @@ impl Deployer {
             let prepared = prepared.map_err(|error| error.message)?;
             return Ok((Some(prepared.table), prepared.notes));
         }
-        match self.supervisor.inspect(source).await {
-            Ok(table) => Ok((Some(table), Vec::new())),
-            Err(error) if matches!(error.code, "pitr_disabled" | "stream_disabled") => {
+        let looked = self.supervisor.inspect(source).await;
+        let looked = looked.map_err(|error| error.message)?;
+        match looked.refusal {
+            None => Ok((Some(looked.table), Vec::new())),
+            Some(refusal) if refusal.can_be_switched_on() => {
                 let remark = format!(
                     "{} A deployment switches it on if the role may.",
-                    error.message
+                    refusal.message
                 );
-                Ok((None, vec![remark]))
+                Ok((Some(looked.table), vec![remark]))
             }
-            Err(error) => Err(error.message),
+            Some(refusal) => Err(refusal.message),
         }
     }
 

@@ -3,27 +3,78 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use mirror::access::{Statement, Trial, Tried};
 use mirror::checks::{self, Refusal};
 use mirror::error::{Error, ErrorKind};
 use mirror::source::{Source, SourceSpec};
 use mirror::table::TableDescription;
 
 use super::board::next_action;
-use super::{PrepareError, PreparedTable, WorkerPorts, WorkerSettings};
+use super::{
+    Examination, InspectedTable, PrepareError, PreparedTable, WorkerPorts, WorkerSettings,
+};
 
 /// Milliseconds between two looks at a table that is switching something on.
 const ENABLE_POLL_MS: u64 = 500;
+
+/// Assumes the role and does no more.
+pub(crate) async fn assume(ports: &WorkerPorts, spec: &SourceSpec) -> Result<(), PrepareError> {
+    connect(ports, spec).await.map(drop)
+}
 
 /// Connects and describes; changes nothing.
 pub(crate) async fn inspect(
     ports: &WorkerPorts,
     settings: &WorkerSettings,
     spec: &SourceSpec,
-) -> Result<TableDescription, PrepareError> {
+) -> Result<InspectedTable, PrepareError> {
     let source = connect(ports, spec).await?;
     let table = describe(source.as_ref(), spec).await?;
-    refuse(&table, settings)?;
-    Ok(table)
+    let refusal = match refuse(&table, settings).err() {
+        Some(refusal) if !refusal.can_be_switched_on() => Some(refusal),
+        passing => check_bucket(source.as_ref(), spec).await.err().or(passing),
+    };
+    Ok(InspectedTable { table, refusal })
+}
+
+/// Connects, tries every action that the role needs, and describes the table if it may; changes nothing.
+pub(crate) async fn examine(
+    ports: &WorkerPorts,
+    settings: &WorkerSettings,
+    spec: &SourceSpec,
+) -> Result<Examination, PrepareError> {
+    let source = connect(ports, spec).await?;
+    let tried = source.try_access().await;
+    let mut refusals = match describe(source.as_ref(), spec).await {
+        Ok(table) => sorted_refusals(&table, settings)
+            .iter()
+            .map(refusal)
+            .collect(),
+        // What the role may not do is among what was tried.
+        Err(_) if denied(&tried) => Vec::new(),
+        Err(error) => vec![error],
+    };
+    if !denied(&tried) {
+        refusals.extend(check_bucket(source.as_ref(), spec).await.err());
+    }
+    Ok(Examination { tried, refusals })
+}
+
+fn denied(tried: &[Tried]) -> bool {
+    let needed = |tried: &&Tried| tried.action.statement() != Statement::Guide;
+    tried
+        .iter()
+        .filter(needed)
+        .any(|tried| matches!(tried.trial, Trial::Denied(_)))
+}
+
+/// Checks the export bucket, if one is named.
+async fn check_bucket(source: &dyn Source, spec: &SourceSpec) -> Result<(), PrepareError> {
+    if spec.export_bucket.is_empty() {
+        return Ok(());
+    }
+    let checked = source.check_bucket().await;
+    checked.map_err(|error| fault("export_bucket", &error))
 }
 
 /// Connects, describes, switches on PITR and stream if they are off, and checks again.
@@ -41,10 +92,7 @@ pub(crate) async fn prepare(
             Err(refusal)
         }
     })?;
-    source
-        .check_bucket()
-        .await
-        .map_err(|error| fault("export_bucket", &error))?;
+    check_bucket(source.as_ref(), spec).await?;
     let mut notes = Vec::new();
     if !table.pitr_enabled {
         let how = wait_until_accepted(ports, settings, || source.enable_pitr()).await;
@@ -100,6 +148,12 @@ async fn connect(ports: &WorkerPorts, spec: &SourceSpec) -> Result<Arc<dyn Sourc
             message: "The server has no AWS credentials. Start it with them: tb local restart --use-aws-creds".to_owned(),
         });
     };
+    if let Some(message) = checks::region_differs(&spec.region, &spec.table_arn) {
+        return Err(PrepareError {
+            code: "region_differs",
+            message,
+        });
+    }
     sources
         .connect(spec)
         .await
@@ -121,9 +175,7 @@ async fn describe(
 
 /// Fails with every refusal in one message, coded by the first.
 fn refuse(table: &TableDescription, settings: &WorkerSettings) -> Result<(), PrepareError> {
-    let mut refusals = checks::check_table(table, settings.table_limits);
-    // What we can switch on ourselves comes last, so that its code is only seen alone.
-    refusals.sort_by_key(|refusal| can_switch_on(refusal.code));
+    let refusals = sorted_refusals(table, settings);
     let Some(first) = refusals.first() else {
         return Ok(());
     };
@@ -133,6 +185,13 @@ fn refuse(table: &TableDescription, settings: &WorkerSettings) -> Result<(), Pre
         code,
         message: texts.join(" "),
     })
+}
+
+/// What we can switch on ourselves comes last, so that its code is only seen alone.
+fn sorted_refusals(table: &TableDescription, settings: &WorkerSettings) -> Vec<Refusal> {
+    let mut refusals = checks::check_table(table, settings.table_limits);
+    refusals.sort_by_key(|refusal| can_switch_on(refusal.code));
+    refusals
 }
 
 fn can_switch_on(code: &str) -> bool {
@@ -157,8 +216,22 @@ fn fault(code: &'static str, error: &Error) -> PrepareError {
         message: format!(
             "{}. Next: {}.",
             error.report().trim_end_matches('.'),
-            next_action(&error.kind)
+            what_to_do(&error.kind)
         ),
+    }
+}
+
+/// What somebody who is setting a mirror up does about it.
+fn what_to_do(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::RoleRefused => {
+            "compare the role's trust policy with what tb connection policy NAME prints (principals and external ids); a role \
+             that was made or changed a moment ago may need a minute"
+        }
+        ErrorKind::AccessDenied => {
+            "add the action and resource named above to the role's access policy; tb connection doctor NAME tries them all"
+        }
+        other => next_action(other),
     }
 }
 

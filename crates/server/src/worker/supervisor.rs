@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use mirror::source::SourceSpec;
 use mirror::status::StatusReport;
-use mirror::table::TableDescription;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,10 @@ use super::board::Board;
 use super::load_slots::LoadSlots;
 use super::mirror_life::{Boards, MirrorLife, ResyncAsked};
 use super::survey::{self, Survey};
-use super::{MirrorSpec, PrepareError, PreparedTable, WorkerPorts, WorkerSettings, prepare};
+use super::{
+    Examination, InspectedTable, MirrorSpec, PrepareError, PreparedTable, WorkerPorts,
+    WorkerSettings, prepare,
+};
 
 struct Running {
     spec: Arc<MirrorSpec>,
@@ -46,9 +48,19 @@ impl Supervisor {
         })
     }
 
-    /// Assumes the role and describes the table without changing anything. Fails with all that is wrong.
-    pub async fn inspect(&self, source: &SourceSpec) -> Result<TableDescription, PrepareError> {
+    /// Assumes the role, and asks for nothing with it.
+    pub async fn assume(&self, source: &SourceSpec) -> Result<(), PrepareError> {
+        prepare::assume(&self.ports, source).await
+    }
+
+    /// Assumes the role and describes table and bucket without changing anything.
+    pub async fn inspect(&self, source: &SourceSpec) -> Result<InspectedTable, PrepareError> {
         prepare::inspect(&self.ports, &self.settings, source).await
+    }
+
+    /// Assumes the role and tries what it has to be allowed to do, without changing anything.
+    pub async fn examine(&self, source: &SourceSpec) -> Result<Examination, PrepareError> {
+        prepare::examine(&self.ports, &self.settings, source).await
     }
 
     /// Like [`Supervisor::inspect`], and switches PITR and the stream on if they are off, and waits until they

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use mirror::access::{Action, BUCKET_ACTIONS, DYNAMODB_ACTIONS, GUIDE_ACTIONS, Trial, Tried};
 use mirror::change::StreamPage;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::sequence_number::SequenceNumber;
@@ -26,6 +27,8 @@ pub(crate) struct Account {
     pub(crate) exports_complete: bool,
     /// Whether the role may read single items.
     pub(crate) no_item_reads: bool,
+    /// What comes of trying actions that the role may not do, by their names.
+    pub(crate) trials: BTreeMap<&'static str, Trial>,
     /// GetRecords is never answered.
     pub(crate) silent: bool,
     /// Items of each export as it was asked for, and its time.
@@ -124,6 +127,24 @@ impl Sources for MemoryDynamo {
 
 #[async_trait]
 impl Source for MemoryTable {
+    async fn try_access(&self) -> Vec<Tried> {
+        let account = self.account.lock().unwrap();
+        let tried = |action: Action| Tried {
+            action,
+            trial: account
+                .trials
+                .get(action.name())
+                .cloned()
+                .unwrap_or(Trial::Allowed),
+        };
+        let bucket = BUCKET_ACTIONS.into_iter().chain(GUIDE_ACTIONS);
+        DYNAMODB_ACTIONS
+            .into_iter()
+            .chain(bucket)
+            .map(tried)
+            .collect()
+    }
+
     fn clock_ahead_ms(&self) -> i64 {
         0
     }

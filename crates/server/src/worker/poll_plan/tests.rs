@@ -125,6 +125,10 @@ impl Source for Stream {
         unreachable!("only shards are read")
     }
 
+    async fn try_access(&self) -> Vec<mirror::access::Tried> {
+        unreachable!("only shards are read")
+    }
+
     async fn check_bucket(&self) -> Result<()> {
         unreachable!("only shards are read")
     }
