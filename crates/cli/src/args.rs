@@ -7,12 +7,14 @@ use clap::{Args, Parser, Subcommand};
 use crate::env_vars;
 use crate::printer::Output;
 
+pub(crate) use connection::{ConnectionCommand, CreateCommand, Wanted};
 pub(crate) use datasource::{DatasourceCommand, QuarantineCommand};
 pub(crate) use workspace::{
     BranchCommand, DeploymentCommand, JobCommand, LogsOfWorkspaceArgs, TokenCommand,
     WorkspaceCommand,
 };
 
+mod connection;
 mod datasource;
 mod workspace;
 
@@ -27,7 +29,7 @@ mod workspace;
     disable_help_subcommand = true,
     after_help = "Start here:
   tb local start --use-aws-creds     start the Local server with your AWS credentials
-  tb secret set dynamodb_role_arn    give it the role to assume
+  tb connection create dynamodb      connect a table: policies, role, secret, files
   tb build --with-connections        build the project and start its mirrors
   tb datasource ls                   watch them
   tb sql 'SELECT count() FROM orders FINAL'
@@ -109,7 +111,10 @@ pub(crate) enum Command {
     /// Run a query
     #[command(after_help = SQL_EXAMPLES)]
     Sql(SqlArgs),
-    /// List, read, stop, start, verify, resync and repair data sources
+    /// Make, list, check and remove connections to AWS
+    #[command(subcommand, arg_required_else_help = true)]
+    Connection(ConnectionCommand),
+    /// Create, list, read, stop, start, verify, resync and repair data sources
     #[command(subcommand, arg_required_else_help = true)]
     Datasource(DatasourceCommand),
     /// Set, list and remove the secrets of the workspace

@@ -37,6 +37,15 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// An answer, and the failure it stands for if the request failed.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// The body.
+    pub(crate) value: Value,
+    /// Why the request failed.
+    pub(crate) failure: Option<Failure>,
+}
+
 impl Client {
     /// A client without a token.
     pub(crate) fn new(base: Url, local: bool) -> Outcome<Self> {
@@ -128,6 +137,16 @@ impl Client {
     pub(crate) async fn json(&self, request: RequestBuilder) -> Outcome<Value> {
         let response = self.send(request).await?;
         self.read_json(response).await
+    }
+
+    /// Sends, and reads JSON whatever the status: an error that says more than its text.
+    pub(crate) async fn verdict(&self, request: RequestBuilder) -> Outcome<Verdict> {
+        let response = self.send(request).await?;
+        let status = response.status();
+        let body = self.body(response).await?;
+        let value = serde_json::from_slice(&body).unwrap_or_default();
+        let failure = (!status.is_success()).then(|| self.refusal(status, &body));
+        Ok(Verdict { value, failure })
     }
 
     /// Sends, and reads any answer of a request that succeeded.

@@ -4,6 +4,7 @@ pub(crate) mod branch;
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod connection;
 pub(crate) mod datasource;
 pub(crate) mod deploy;
 pub(crate) mod deployment;

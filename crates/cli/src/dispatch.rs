@@ -4,9 +4,12 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use crate::args::{
-    BranchCommand, Cli, Command, DatasourceCommand, DeploymentCommand, Global, JobCommand,
-    LocalCommand, QuarantineCommand, SecretCommand, TokenCommand, WaitArgs, WorkspaceCommand,
+    BranchCommand, Cli, Command, ConnectionCommand, CreateCommand, DatasourceCommand,
+    DeploymentCommand, Global, JobCommand, LocalCommand, QuarantineCommand, SecretCommand,
+    TokenCommand, WaitArgs, Wanted, WorkspaceCommand,
 };
+use crate::commands::connection::environments::Sessions;
+use crate::commands::connection::{add_table, doctor, list, policy, remove, wizard};
 use crate::commands::{
     branch, build, check, completions, datasource, deploy, deployment, fmt, info, job, local,
     login, logs, open, plan, quarantine, resync, sample, secret, server, sql, token, verify,
@@ -79,9 +82,10 @@ pub(crate) fn run(cli: Cli, printer: &Printer) -> Outcome {
             let session = session(&global, &env)?;
             wait_for(sql::run(&session, &args.query, args.rows_limit, printer))
         }
+        Command::Connection(command) => run_connection(command, &global, &env, printer),
         Command::Datasource(command) => {
             let session = session(&global, &env)?;
-            run_datasource(command, &session, printer)
+            run_datasource(command, &session, &global, &env, printer)
         }
         Command::Secret(command) => {
             let session = session(&global, &env)?;
@@ -225,8 +229,28 @@ fn run_token(command: TokenCommand, session: &Session, printer: &Printer) -> Out
     }
 }
 
-fn run_datasource(command: DatasourceCommand, session: &Session, printer: &Printer) -> Outcome {
+fn run_datasource(
+    command: DatasourceCommand,
+    session: &Session,
+    global: &Global,
+    env: &Environment,
+    printer: &Printer,
+) -> Outcome {
     match command {
+        DatasourceCommand::Create(args) => {
+            let options = add_table::Options {
+                connection: args.connection_name,
+                given: add_table::Given {
+                    table_arn: args.dynamodb_table_arn,
+                    bucket: args.dynamodb_export_bucket,
+                    datasource: args.name,
+                },
+                overwrite: args.overwrite,
+                yes: args.yes,
+            };
+            let sessions = sessions(global, env)?;
+            wait_for(add_table::run(&sessions, options, printer))
+        }
         DatasourceCommand::Ls => wait_for(datasource::ls(session, printer)),
         DatasourceCommand::Show { name } => wait_for(datasource::show(session, &name, printer)),
         DatasourceCommand::Data { name, limit } => {
@@ -280,6 +304,63 @@ fn run_datasource(command: DatasourceCommand, session: &Session, printer: &Print
     }
 }
 
+fn run_connection(
+    command: ConnectionCommand,
+    global: &Global,
+    env: &Environment,
+    printer: &Printer,
+) -> Outcome {
+    let sessions = sessions(global, env)?;
+    match command {
+        ConnectionCommand::Create(CreateCommand::Dynamodb(args)) => {
+            let options = wizard::Options {
+                name: args.name,
+                table: args.table,
+                bucket: args.bucket,
+                region: args.region,
+                env: args.env,
+                role_arn: args.role_arn,
+                table_arn: args.table_arn,
+                datasource: args.datasource,
+                overwrite: args.overwrite,
+                yes: args.yes,
+            };
+            wait_for(wizard::run(&sessions, options, printer))
+        }
+        ConnectionCommand::Ls => wait_for(list::run(&sessions, printer)),
+        ConnectionCommand::Rm {
+            name,
+            with_datasources,
+            yes,
+        } => remove::run(&sessions, &name, with_datasources, yes, printer),
+        ConnectionCommand::Policy(args) => {
+            let format = match (args.cli, args.terraform, args.cloudformation) {
+                (true, ..) => policy::Format::Cli,
+                (_, true, _) => policy::Format::Terraform,
+                (.., true) => policy::Format::CloudFormation,
+                _ => policy::Format::Documents,
+            };
+            let options = policy::Options {
+                name: args.name,
+                tables: args.table,
+                buckets: args.bucket,
+                region: args.region,
+                env: args.env,
+                role_name: args.role_name,
+                format,
+            };
+            wait_for(policy::run(&sessions, &options, printer))
+        }
+        ConnectionCommand::Doctor(args) => wait_for(doctor::run(
+            &sessions,
+            &args.name,
+            args.table_arn,
+            args.bucket,
+            printer,
+        )),
+    }
+}
+
 fn waits(args: WaitArgs, printer: &Printer) -> bool {
     args.wait || (!args.no_wait && printer.err_is_terminal())
 }
@@ -322,6 +403,39 @@ fn flags(global: &Global) -> TargetFlags {
         host: global.host.clone(),
         token: global.token.clone(),
     }
+}
+
+/// Both servers that a connection may be used on. A token on the command line is that of the server the flags choose.
+fn sessions(global: &Global, env: &Environment) -> Outcome<Sessions> {
+    let folder = folder(global, env)?;
+    let tinyb = files::tinyb_file(&folder);
+    let to_cloud = global.cloud || global.host.is_some() && !global.local;
+    let token = |wanted: bool| global.token.clone().filter(|_| wanted);
+    let session = |cloud: bool| {
+        let flags = TargetFlags {
+            cloud,
+            local: !cloud,
+            branch: None,
+            host: global.host.clone().filter(|_| cloud),
+            token: token(cloud == to_cloud),
+        };
+        let target = resolve::target(&flags, env, &tinyb)?;
+        Ok(Session {
+            target,
+            folder: folder.clone(),
+            tinyb: tinyb.clone(),
+        })
+    };
+    let chosen = match (to_cloud, global.local) {
+        (true, _) => Some(Wanted::Cloud),
+        (_, true) => Some(Wanted::Local),
+        _ => None,
+    };
+    Ok(Sessions {
+        local: session(false)?,
+        cloud: session(true),
+        chosen,
+    })
 }
 
 /// Runs a command that talks to a server. One thread is plenty, and none is started before it is needed.

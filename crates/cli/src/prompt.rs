@@ -10,6 +10,11 @@ use crate::resolve::Secret;
 /// A secret is a token or a role, not a file: more than this on stdin is a mistake, bytes.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
+/// Whether there is somebody to ask: questions go to stderr and answers come from stdin.
+pub(crate) fn is_possible() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// Asks before something is lost. `flag` says how to answer in a script.
 pub(crate) fn confirm(question: &str, flag: &str) -> Outcome {
     if !std::io::stdin().is_terminal() {
@@ -83,7 +88,8 @@ pub(crate) fn secret(question: &str) -> Outcome<Secret> {
     Ok(Secret::new(text))
 }
 
-fn unanswered(error: &dialoguer::Error) -> Failure {
+/// Nobody answered, or Ctrl-C.
+pub(crate) fn unanswered(error: &dialoguer::Error) -> Failure {
     let dialoguer::Error::IO(error) = error;
     let exit = if error.kind() == std::io::ErrorKind::Interrupted {
         Exit::Interrupted

@@ -3,10 +3,22 @@
 use clap::{Args, Subcommand};
 
 use super::WaitArgs;
+use super::connection::DatasourceCreateArgs;
+
+const CREATE_EXAMPLES: &str = "Examples:
+  tb datasource create --dynamodb
+  tb datasource create --dynamodb --yes --connection-name my_ddb --name users \\
+    --dynamodb-table-arn arn:aws:dynamodb:us-east-1:123456789012:table/users \\
+    --dynamodb-export-bucket my-orders-exports
+
+The server looks at the table first. The role's access policy has to name it: tb connection policy NAME.";
 
 /// `tb datasource`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DatasourceCommand {
+    /// Write the file of a data source that mirrors a table, its key columns typed
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create(DatasourceCreateArgs),
     /// List data sources: state, rows, lag, headroom, quarantine, what to do next
     #[command(after_help = DATASOURCE_LS_EXAMPLES)]
     Ls,

@@ -10,6 +10,8 @@
 
 mod chaos;
 mod clickhouse;
+mod connections;
+mod doctor;
 mod environments;
 mod faults;
 mod flow;
@@ -20,3 +22,5 @@ mod oracle;
 mod refusals;
 mod repair;
 mod stage;
+mod terminal;
+mod wizard;

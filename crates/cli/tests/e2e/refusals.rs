@@ -4,9 +4,7 @@ use aws_sim::{Fault, FaultKind, Role, TableSpec, ViewType, WorldConfig};
 
 use super::flow::fill;
 use super::oracle::equal;
-use super::stage::{ROLE, Stage, orders_table};
-
-const TABLE_ARN: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders";
+use super::stage::{ROLE, Stage, TABLE_ARN, orders_table};
 
 #[track_caller]
 fn refused(stage: &Stage, words: &[&str]) {

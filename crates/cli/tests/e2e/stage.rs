@@ -134,6 +134,7 @@ impl Stage {
         self.write(file, &text.replace(from, to));
     }
 
+    /// `tb`, as every command of the stage is run.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tb"));
         command.current_dir(if self.project().exists() {
@@ -367,6 +368,8 @@ pub(crate) fn library() -> PathBuf {
 }
 
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/dynamirror";
+
+pub(crate) const TABLE_ARN: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders";
 
 /// The table of the example project.
 pub(crate) fn orders_table() -> TableSpec {
