@@ -1,6 +1,6 @@
 //! Questions to a person. Without one at the terminal, a command says which flag answers instead.
 
-use std::io::{IsTerminal, Read};
+use std::io::{BufRead, IsTerminal, Read, Write};
 
 use dialoguer::{Confirm, Input, Password};
 
@@ -13,6 +13,30 @@ const MAX_SECRET_BYTES: u64 = 64 * 1024;
 /// Whether there is somebody to ask: questions go to stderr and answers come from stdin.
 pub(crate) fn is_possible() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks for a line. The terminal itself edits it, so that long answers wrap as they should in any width.
+pub(crate) fn line(question: &str) -> Outcome<String> {
+    let failed = |error: &std::io::Error| {
+        Failure::new(Exit::Refused, "no answer, so nothing was done").because(error)
+    };
+    let mut err = std::io::stderr().lock();
+    write!(err, "{question}: ")
+        .and_then(|()| err.flush())
+        .map_err(|error| failed(&error))?;
+    let mut answer = String::new();
+    let read = std::io::stdin()
+        .lock()
+        .take(MAX_SECRET_BYTES)
+        .read_line(&mut answer);
+    match read {
+        Ok(0) => Err(Failure::new(
+            Exit::Interrupted,
+            "no answer, so nothing was done",
+        )),
+        Ok(_) => Ok(answer.trim().to_owned()),
+        Err(error) => Err(failed(&error)),
+    }
 }
 
 /// Asks before something is lost. `flag` says how to answer in a script.
@@ -88,8 +112,7 @@ pub(crate) fn secret(question: &str) -> Outcome<Secret> {
     Ok(Secret::new(text))
 }
 
-/// Nobody answered, or Ctrl-C.
-pub(crate) fn unanswered(error: &dialoguer::Error) -> Failure {
+fn unanswered(error: &dialoguer::Error) -> Failure {
     let dialoguer::Error::IO(error) = error;
     let exit = if error.kind() == std::io::ErrorKind::Interrupted {
         Exit::Interrupted

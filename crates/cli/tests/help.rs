@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 
 use crate::program::Program;
 
-const COMMANDS: [&str; 59] = [
+const COMMANDS: [&str; 67] = [
     "",
     "local",
     "local start",
@@ -27,7 +27,15 @@ const COMMANDS: [&str; 59] = [
     "check",
     "fmt",
     "sql",
+    "connection",
+    "connection create",
+    "connection create dynamodb",
+    "connection ls",
+    "connection rm",
+    "connection policy",
+    "connection doctor",
     "datasource",
+    "datasource create",
     "datasource ls",
     "datasource show",
     "datasource data",
@@ -89,6 +97,8 @@ fn every_command_has_a_help_with_examples() {
                 | "token"
                 | "job"
                 | "branch"
+                | "connection"
+                | "connection create"
         );
         assert!(group || text.contains("Examples:\n  "), "{command}: {text}");
         let name = if command.is_empty() { "tb" } else { command };

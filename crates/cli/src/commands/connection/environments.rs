@@ -89,8 +89,8 @@ impl Survey {
                 Some(Wanted::Both) => Err(cloud.clone()),
                 Some(Wanted::Local) => Ok(()),
                 _ => {
-                    interview.printer.note(format_args!(
-                        "Cloud is not used: {}{}.",
+                    interview.tell(&format!(
+                        "Going on with Local only, as there is no Cloud: {}{}.",
                         cloud.problem,
                         hint(cloud)
                     ));

@@ -1,7 +1,5 @@
 //! Questions and answers: options first, then the person, who is told why an answer is refused and asked again.
 
-use dialoguer::{Confirm, Input};
-
 use crate::failure::{Exit, Failure, Outcome};
 use crate::printer::Printer;
 use crate::prompt;
@@ -71,15 +69,14 @@ impl<'a> Interview<'a> {
                     .hint(format!("give {}", question.option)),
             );
         }
-        let mut input = Input::<String>::new()
-            .with_prompt(question.prompt)
-            .allow_empty(true);
-        if let Some(default) = &question.default {
-            input = input.default(default.clone());
-        }
-        input
-            .interact_text()
-            .map_err(|error| prompt::unanswered(&error))
+        let answer = match &question.default {
+            Some(default) => prompt::line(&format!("{} [{default}]", question.prompt))?,
+            None => prompt::line(question.prompt)?,
+        };
+        Ok(match &question.default {
+            Some(default) if answer.is_empty() => default.clone(),
+            _ => answer,
+        })
     }
 
     /// Yes or no; yes without a person, who has said so by not being there or with `--yes`.
@@ -87,11 +84,14 @@ impl<'a> Interview<'a> {
         if !self.asks {
             return Ok(true);
         }
-        Confirm::new()
-            .with_prompt(question)
-            .default(true)
-            .interact()
-            .map_err(|error| prompt::unanswered(&error))
+        loop {
+            let answer = prompt::line(&format!("{question}? [Y/n]"))?;
+            match answer.to_ascii_lowercase().as_str() {
+                "" | "y" | "yes" => return Ok(true),
+                "n" | "no" => return Ok(false),
+                _ => self.refuse(&format!("{answer:?} is neither y nor n")),
+            }
+        }
     }
 
     /// Waits for Enter.
@@ -99,11 +99,7 @@ impl<'a> Interview<'a> {
         if !self.asks {
             return Ok(());
         }
-        let input = Input::<String>::new().with_prompt(what).allow_empty(true);
-        let entered = input.interact_text();
-        entered
-            .map(drop)
-            .map_err(|error| prompt::unanswered(&error))
+        prompt::line(what).map(drop)
     }
 
     /// Says why an answer does not do.

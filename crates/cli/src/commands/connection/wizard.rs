@@ -270,7 +270,7 @@ async fn show_policies(
         "Let the role have this policy instead of the one it has. It covers all tables of the connection:"
     });
     printer.note(pretty(&policies.access));
-    interview.pause("Press Enter when the policy is in place")?;
+    interview.pause("Press Enter when it is in place")?;
     if trust_too {
         heading("Trust policy");
         interview.tell(&format!(
@@ -278,7 +278,7 @@ async fn show_policies(
             listed(places)
         ));
         printer.note(pretty(&policies.trust));
-        interview.pause("Press Enter when the role is there")?;
+        interview.pause("Press Enter when the role exists")?;
     }
     interview.tell(&format!(
         "Both again, also as commands, Terraform or CloudFormation: tb connection policy {}",
