@@ -424,6 +424,7 @@ fn sessions(global: &Global, env: &Environment) -> Outcome<Sessions> {
             target,
             folder: folder.clone(),
             tinyb: tinyb.clone(),
+            branch: None,
         })
     };
     let chosen = match (to_cloud, global.local) {

@@ -59,7 +59,7 @@ pub(crate) fn confirm(question: &str, flag: &str) -> Outcome {
 }
 
 /// Asks for a line, again until `check` has nothing against it. `flag` says how to answer in a script.
-pub(crate) fn line(
+pub(crate) fn checked_line(
     question: &str,
     default: Option<&str>,
     flag: &str,

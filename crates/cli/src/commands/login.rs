@@ -98,7 +98,7 @@ pub(crate) fn logout(folder: &std::path::Path, printer: &Printer) -> Outcome {
 
 fn asked_host(known: Option<&Url>) -> Outcome<Url> {
     let known = known.map(|url| url.as_str().trim_end_matches('/'));
-    let answer = prompt::line("Address of the server", known, "--host", |text| {
+    let answer = prompt::checked_line("Address of the server", known, "--host", |text| {
         resolve::server_url(text)
             .map(drop)
             .map_err(|failure| failure.problem)
