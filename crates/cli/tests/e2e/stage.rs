@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     server: Option<Child>,
     /// Extra variables of the server.
     pub(crate) server_env: Vec<(String, String)>,
+    /// Whether the server looks for AWS credentials; `tb local start` decides so by `--use-aws-creds`.
+    pub(crate) no_aws: bool,
 }
 
 /// What a `tb` command said.
@@ -96,6 +98,7 @@ impl Stage {
             folder,
             server: None,
             server_env: Vec::new(),
+            no_aws: false,
         };
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/orders");
         for file in [
@@ -200,6 +203,9 @@ impl Stage {
             .arg(config)
             .arg("--state-dir")
             .arg(self.state());
+        if self.no_aws {
+            command.arg("--no-aws");
+        }
         command.envs(self.server_env.iter().cloned());
         self.server = Some(
             command

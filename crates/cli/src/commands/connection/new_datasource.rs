@@ -155,7 +155,7 @@ mod tests {
         let keys = [("order-id", "N"), ("_record", "B")];
         let text = datasource_text("o", "c", ARN, "my-bucket", &table(&keys, false));
         assert!(
-            text.contains("    order_id String `json:$.Item.['order-id']`,\n    key__record String `json:$.Item._record`,\n"),
+            text.contains("    order_id String `json:$.Item.order-id`,\n    key__record String `json:$.Item._record`,\n"),
             "{text}"
         );
         assert!(!text.contains("OldImage"), "{text}");
