@@ -9,6 +9,7 @@ use crate::printer::Output;
 
 pub(crate) use connection::{ConnectionCommand, CreateCommand, Wanted};
 pub(crate) use datasource::{DatasourceCommand, QuarantineCommand};
+pub(crate) use secret::SecretCommand;
 pub(crate) use workspace::{
     BranchCommand, DeploymentCommand, JobCommand, LogsOfWorkspaceArgs, TokenCommand,
     WorkspaceCommand,
@@ -16,6 +17,7 @@ pub(crate) use workspace::{
 
 mod connection;
 mod datasource;
+mod secret;
 mod workspace;
 
 /// Mirror DynamoDB tables into ClickHouse and keep them in step.
@@ -357,36 +359,6 @@ pub(crate) struct LogsArgs {
     #[arg(long, short = 'n', value_name = "LINES", default_value_t = 100)]
     pub(crate) lines: usize,
 }
-
-/// `tb secret`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum SecretCommand {
-    /// Set a secret; asks for the value, or reads it from stdin, when it is not given
-    #[command(after_help = SECRET_SET_EXAMPLES)]
-    Set {
-        /// Name, as in {{ tb_secret("name") }}
-        name: String,
-        /// Value; other users of this machine can see it while the command runs
-        #[arg(allow_hyphen_values = true)]
-        value: Option<String>,
-    },
-    /// List the names of secrets; values are never shown
-    #[command(after_help = "Examples:\n  tb secret ls")]
-    Ls,
-    /// Remove a secret
-    #[command(after_help = "Examples:\n  tb secret rm dynamodb_role_arn_my_ddb")]
-    Rm {
-        /// Name
-        name: String,
-    },
-}
-
-const SECRET_SET_EXAMPLES: &str = "Examples:
-  tb secret set dynamodb_role_arn_my_ddb                 asks, shows nothing
-  pass show role-arn | tb secret set dynamodb_role_arn_my_ddb
-  tb secret set dynamodb_role_arn_my_ddb arn:aws:iam::123456789012:role/mirror
-
-.env and .env.local of the project are not read: set each secret once per workspace.";
 
 const SERVER_EXAMPLES: &str = "Examples:
   tb server --config /etc/dynamirror/server.toml

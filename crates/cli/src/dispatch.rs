@@ -409,22 +409,23 @@ fn flags(global: &Global) -> TargetFlags {
 fn sessions(global: &Global, env: &Environment) -> Outcome<Sessions> {
     let folder = folder(global, env)?;
     let tinyb = files::tinyb_file(&folder);
-    let to_cloud = global.cloud || global.host.is_some() && !global.local;
-    let token = |wanted: bool| global.token.clone().filter(|_| wanted);
+    let branch = |cloud: bool| global.branch.clone().filter(|_| cloud);
+    let to_cloud =
+        global.cloud || global.branch.is_some() || global.host.is_some() && !global.local;
     let session = |cloud: bool| {
         let flags = TargetFlags {
             cloud,
             local: !cloud,
-            branch: None,
+            branch: branch(cloud),
             host: global.host.clone().filter(|_| cloud),
-            token: token(cloud == to_cloud),
+            token: global.token.clone().filter(|_| cloud == to_cloud),
         };
         let target = resolve::target(&flags, env, &tinyb)?;
         Ok(Session {
             target,
             folder: folder.clone(),
             tinyb: tinyb.clone(),
-            branch: None,
+            branch: branch(cloud),
         })
     };
     let chosen = match (to_cloud, global.local) {

@@ -120,7 +120,11 @@ fn the_guides_show_commands_that_there_are() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
         for line in text.lines().filter(|line| line.starts_with("tb ")) {
-            let command = line.split(" #").next().unwrap_or_default();
+            // A comment, a redirection, or a line that goes on.
+            let ends = [" #", " >", " \\"]
+                .iter()
+                .filter_map(|mark| line.find(mark));
+            let command = &line[..ends.min().unwrap_or(line.len())];
             let words = command.split_whitespace().skip(1).chain(["--help"]);
             let ran = Program::new().run(&words.collect::<Vec<_>>());
             assert_eq!(ran.code, 0, "{}: {line}\n{ran}", path.display());
