@@ -7,8 +7,9 @@ use aws_sim::Attr;
 use super::flow::{key, order};
 use super::stage::Stage;
 
-/// What the server may take at most, KB: at any size of the table and of its items.
-const MOST_KB: u64 = 150 * 1024;
+/// What the server may take at most, KB: at any size of the table and of its items. That is 150 MB less the 25 MB of the
+/// program itself; a development build's is larger, so it is left out of what is measured.
+const MOST_KB: u64 = 125 * 1024;
 
 /// Items of almost 400 KB, which is as large as they get.
 const BIG: u32 = 500;
@@ -35,17 +36,15 @@ fn the_server_stays_small_while_it_loads_200_mb_with_items_of_400_kb() {
         Some(u64::from(SMALL + BIG)),
         "{rows:?}"
     );
-    let peak_kb = peak_kb(stage.server_pid().unwrap());
-    println!("the server took {} MB at most", peak_kb / 1024);
-    assert!(peak_kb < MOST_KB, "{peak_kb} KB");
+    let pid = stage.server_pid().unwrap();
+    let (peak_kb, program_kb) = (status_kb(pid, "VmHWM:"), status_kb(pid, "RssFile:"));
+    println!("the server took {peak_kb} KB at most, {program_kb} KB of it the program");
+    assert!(peak_kb - program_kb < MOST_KB, "{peak_kb} KB");
 }
 
-/// The most memory that a process ever had, KB.
-fn peak_kb(pid: u32) -> u64 {
+/// A figure of `/proc/PID/status`, KB.
+fn status_kb(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
