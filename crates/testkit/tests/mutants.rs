@@ -35,6 +35,7 @@ fn names_a_catcher(caught_by: &str) -> bool {
     let code = match module {
         "healing" => include_str!("healing.rs"),
         "traps" => include_str!("traps.rs"),
+        "simulation" => include_str!("simulation.rs"),
         _ => return false,
     };
     code.contains(&format!("#[test]\nfn {name}()"))
