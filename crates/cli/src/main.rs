@@ -15,6 +15,7 @@ mod env_vars;
 mod failure;
 mod files;
 mod follow;
+mod interview;
 mod local_state;
 mod mirrors;
 mod printer;

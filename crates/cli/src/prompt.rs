@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Read, Write};
 
-use dialoguer::{Confirm, Input, Password};
+use dialoguer::{Confirm, Password};
 
 use crate::failure::{Exit, Failure, Outcome};
 use crate::resolve::Secret;
@@ -56,28 +56,6 @@ pub(crate) fn confirm(question: &str, flag: &str) -> Outcome {
         Ok(false) => Err(Failure::new(Exit::Refused, "nothing was done")),
         Err(error) => Err(unanswered(&error)),
     }
-}
-
-/// Asks for a line, again until `check` has nothing against it. `flag` says how to answer in a script.
-pub(crate) fn checked_line(
-    question: &str,
-    default: Option<&str>,
-    flag: &str,
-    check: impl Fn(&str) -> Result<(), String>,
-) -> Outcome<String> {
-    if !std::io::stdin().is_terminal() {
-        return Err(
-            Failure::new(Exit::Usage, format!("not answered: {question}"))
-                .hint(format!("nobody is here to ask; give {flag}")),
-        );
-    }
-    let mut input = Input::new()
-        .with_prompt(question)
-        .validate_with(|text: &String| check(text));
-    if let Some(default) = default {
-        input = input.default(default.to_owned());
-    }
-    input.interact_text().map_err(|error| unanswered(&error))
 }
 
 /// Asks without echo, or reads stdin when it is not a terminal; the line feed at its end is not part of it.

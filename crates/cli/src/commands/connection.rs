@@ -7,7 +7,6 @@ pub(crate) mod add_table;
 mod checks_of_server;
 pub(crate) mod doctor;
 pub(crate) mod environments;
-mod interview;
 pub(crate) mod list;
 mod names;
 mod new_datasource;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::client::Client;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::files;
+use crate::interview::{Interview, Question};
 use crate::printer::{Output, Printer};
 use crate::prompt;
 use crate::resolve::{self, Environment, Secret, TargetFlags};
@@ -34,7 +35,7 @@ pub(crate) async fn login(
     let url = match resolve::cloud_url(flags, env, &files::tinyb_file(folder)) {
         // A host that was remembered is only a suggestion: somebody may log in to another one.
         Ok(Some(url)) if flags.host.is_some() => url,
-        known => asked_host(known?.as_ref())?,
+        known => asked_host(known?.as_ref(), printer)?,
     };
     let token = match resolve::cloud_token(flags, env) {
         Some(token) => token,
@@ -96,14 +97,15 @@ pub(crate) fn logout(folder: &std::path::Path, printer: &Printer) -> Outcome {
     Ok(())
 }
 
-fn asked_host(known: Option<&Url>) -> Outcome<Url> {
-    let known = known.map(|url| url.as_str().trim_end_matches('/'));
-    let answer = prompt::checked_line("Address of the server", known, "--host", |text| {
-        resolve::server_url(text)
-            .map(drop)
-            .map_err(|failure| failure.problem)
-    })?;
-    resolve::server_url(&answer)
+fn asked_host(known: Option<&Url>, printer: &Printer) -> Outcome<Url> {
+    let question = Question {
+        prompt: "Address of the server",
+        option: "--host",
+        default: known.map(|url| url.as_str().trim_end_matches('/').to_owned()),
+    };
+    Interview::new(false, printer).answer(&question, None, |answer| {
+        resolve::server_url(answer).map_err(|failure| failure.problem)
+    })
 }
 
 /// The keys that the official client writes, but for `name`: it decides which Local workspace a project has, and a login

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::App;
 use super::caller::Caller;
 use super::error::{ApiError, ApiResult};
-use super::jobs::summary;
+use super::jobs::{self, summary};
 use super::params::{AllParams, QueryParams};
 use super::wire::{is_strict_client, iso_time};
 use super::workspaces::{USER_EMAIL, delete};
@@ -94,7 +94,7 @@ pub(super) async fn create(
     };
     let job = Job::new(&caller.workspace.id, work, now_ms);
     job.finish(JobEnd::Done(Done::Branched), now_ms);
-    let job = super::verifications::begin(&app, job)?;
+    let job = jobs::begin(&app, job)?;
     Ok(Json(json!({
         "job": summary(&job, &headers),
         "workspace": { "id": branch.id, "name": branch.name },

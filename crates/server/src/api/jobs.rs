@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::App;
@@ -85,6 +85,24 @@ pub(super) async fn cancel(
         object["status"] = json!("cancelling");
     }
     Ok(Json(object))
+}
+
+/// Adds a job to those of the server, unless its data source has one already.
+pub(super) fn begin(app: &App, job: Job) -> ApiResult<Arc<Job>> {
+    app.jobs.begin(job).map_err(|other| {
+        let what = match other.work {
+            Work::Sample { .. } => "sample",
+            _ => "verification",
+        };
+        let name = other.work.datasource().unwrap_or_default();
+        ApiError::new(
+            StatusCode::CONFLICT,
+            format!(
+                "a {what} of {name:?} is under way already: job {}",
+                other.id
+            ),
+        )
+    })
 }
 
 fn job_of(app: &App, caller: &Caller, id: &str) -> ApiResult<Arc<Job>> {

@@ -11,7 +11,7 @@ use super::App;
 use super::caller::Caller;
 use super::datasources::find;
 use super::error::{ApiError, ApiResult};
-use super::jobs::summary;
+use super::jobs::{self, summary};
 use super::params::AllParams;
 use crate::jobs::{Job, Work};
 use crate::sample::Sampling;
@@ -72,7 +72,7 @@ pub(super) async fn begin(
         max_bytes,
     };
     let job = Job::new(&workspace.id, work, app.clock.now_ms());
-    let job = super::verifications::begin(&app, job)?;
+    let job = jobs::begin(&app, job)?;
     let sampling = Sampling {
         sources,
         sink: Arc::clone(&app.sink),

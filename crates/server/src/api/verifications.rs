@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use mirror::warehouse::DifferenceKind;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use super::App;
 use super::caller::Caller;
 use super::datasources::{find, running_mirror};
 use super::error::{ApiError, ApiResult};
-use super::jobs::summary;
+use super::jobs::{self, summary};
 use super::params::AllParams;
 use crate::jobs::{Job, Work};
 use crate::verify::{Found, Mode, Outcome, Verification};
@@ -54,7 +54,7 @@ pub(super) async fn verify(
         mode,
         repair,
     };
-    let job = begin(&app, Job::new(&caller.workspace.id, work, now_ms))?;
+    let job = jobs::begin(&app, Job::new(&caller.workspace.id, work, now_ms))?;
     let verification = Verification {
         sources,
         warehouse: Arc::clone(&app.warehouse),
@@ -70,24 +70,6 @@ pub(super) async fn verify(
     };
     app.tasks.spawn(verification.run());
     Ok(Json(summary(&job, &headers)))
-}
-
-/// Adds a job to those of the server, unless its data source has one already.
-pub(super) fn begin(app: &App, job: Job) -> ApiResult<Arc<Job>> {
-    app.jobs.begin(job).map_err(|other| {
-        let what = match other.work {
-            Work::Sample { .. } => "sample",
-            _ => "verification",
-        };
-        let name = other.work.datasource().unwrap_or_default();
-        ApiError::new(
-            StatusCode::CONFLICT,
-            format!(
-                "a {what} of {name:?} is under way already: job {}",
-                other.id
-            ),
-        )
-    })
 }
 
 fn mode(params: &AllParams) -> ApiResult<Mode> {

@@ -4,13 +4,13 @@ use serde_json::json;
 
 use super::checks_of_server::{Reachable, Validated, validate};
 use super::environments::{self, Place, Sessions};
-use super::interview::{Interview, Question, not_empty};
 use super::names;
 use super::new_datasource::datasource_text;
 use super::new_files::{self, NewFile};
 use super::project_view::ProjectView;
 use super::wizard;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::interview::{Interview, Question, not_empty};
 use crate::printer::{Output, Printer};
 
 /// What is known about the table before it is named.

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::interview::{Interview, Question};
 use crate::args::Wanted;
 use crate::client::Client;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::interview::{Interview, Question};
 use crate::workspace::Session;
 
 /// The servers that a command could talk to.

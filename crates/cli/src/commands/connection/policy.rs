@@ -4,12 +4,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::environments::{self, Place, Sessions};
-use super::interview::Interview;
 use super::names;
 use super::policy_formats;
 use super::project_view::{ProjectView, Reach, push_new};
 use crate::args::Wanted;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::interview::Interview;
 use crate::printer::{Output, Printer};
 
 /// What `tb connection policy` was told.

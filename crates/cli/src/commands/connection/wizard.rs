@@ -5,7 +5,6 @@ use serde_json::json;
 use super::add_table::{self, NewTable, Table};
 use super::checks_of_server::{assume, has_secret, set_secret};
 use super::environments::{self, Place, Sessions, listed};
-use super::interview::{Interview, Question, not_empty};
 use super::names;
 use super::new_datasource::connection_text;
 use super::new_files::{self, NewFile};
@@ -13,6 +12,7 @@ use super::policy::{self, pretty};
 use super::project_view::{ProjectView, Reach, only_secret, push_new};
 use crate::args::Wanted;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::interview::{Interview, Question, not_empty};
 use crate::printer::{Output, Paint, Printer};
 
 /// Where tables are that nobody named a region for.
