@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::data::{Export, Kind};
 use crate::engine::Engine;
@@ -40,6 +40,19 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) fn rows_per_second(&self) -> f64 {
         self.rows as f64 / self.seconds
+    }
+
+    /// As JSON; processor seconds are for a million rows.
+    pub(crate) fn describe(&self) -> Value {
+        let of_a_million = |seconds: f64| (seconds * 1e8 / self.rows as f64).round() / 100.0;
+        json!({
+            "rows_per_s": self.rows_per_second().round(),
+            "server_cpu_s": of_a_million(self.server_cpu_seconds),
+            "engine_cpu_s": of_a_million(self.engine_cpu_seconds),
+            "simulator_cpu_s": of_a_million(self.simulator_cpu_seconds),
+            "server_peak_mb": self.server_peak_mb.round(),
+            "engine_peak_mb": self.engine_peak_mb.round(),
+        })
     }
 }
 
@@ -143,7 +156,7 @@ fn with_debug_log(
 }
 
 /// One backfill of ours; nothing stays.
-fn load_and_forget(bench: &mut Bench, export: &Export) -> Result<Load> {
+pub(crate) fn one_load(bench: &mut Bench, export: &Export) -> Result<Load> {
     let folder = bench.folder("ours")?;
     let load = load(&bench.programs, &folder, export, "")?;
     fs::remove_dir_all(folder)?;
@@ -223,7 +236,7 @@ fn one(
     costs: &mut Costs,
 ) -> Result<()> {
     if which == 0 {
-        let load = load_and_forget(bench, export).map_err(of("ours"))?;
+        let load = one_load(bench, export).map_err(of("ours"))?;
         costs.ours.push(load);
         return Ok(());
     }
@@ -269,7 +282,7 @@ pub(crate) fn kinds(bench: &mut Bench) -> Result<()> {
         let export = bench.export(kind, rows)?;
         let mut costs = Costs::default();
         for _ in 0..rounds {
-            let load = load_and_forget(bench, &export).map_err(of(kind.name()))?;
+            let load = one_load(bench, &export).map_err(of(kind.name()))?;
             costs.ours.push(load);
             let folder = bench.folder("rival")?;
             let store = bench.store.as_ref().ok_or("no store")?;

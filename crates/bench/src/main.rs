@@ -68,6 +68,13 @@ enum Command {
         #[arg(long, default_value = "docs/performance.md")]
         page: PathBuf,
     },
+    /// Only our own backfill, a JSON line each time: to be looked at with a profiler
+    Load {
+        #[command(flatten)]
+        options: RunOptions,
+        #[arg(long, default_value = "typical")]
+        kind: data::Kind,
+    },
     /// Only write an export as AWS would leave it in S3
     Export {
         #[arg(long, default_value = "typical")]
@@ -130,6 +137,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match Options::parse().command {
         Command::Run(options) => plan::run(&options),
+        Command::Load { options, kind } => plan::load(&options, kind),
         Command::Check(files) => history::check(&files),
         Command::Record(files) => history::record(&files),
         Command::Draw {

@@ -92,25 +92,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         let known: Vec<_> = MEASUREMENTS.iter().map(|(name, ..)| *name).collect();
         return Err(format!("{name:?} is none of {}", known.join(", ")).into());
     }
-    fs::create_dir_all(&options.work)?;
-    let options = RunOptions {
-        work: fs::canonicalize(&options.work)?,
-        ..options.clone()
-    };
-    let mode = if options.quick { "quick" } else { "full" };
-    let programs = programs(&options)?;
-    let mut results = Results::begin(&options.files.results, mode, &options.root, &options.work);
-    let engine = machine::package(&programs.library);
-    results.versions.insert("engine".to_owned(), engine);
     let begun = Instant::now();
-    let mut bench = Bench {
-        programs,
-        results,
-        store: None,
-        folders: 0,
-        options,
-    };
-    clean(&bench.options.work);
+    let mut bench = begin(options)?;
     let mut failed = Vec::new();
     for (name, in_quick, measure) in MEASUREMENTS {
         let only = &bench.options.only;
@@ -144,6 +127,40 @@ pub(crate) fn run(options: &RunOptions) -> Result<()> {
         return Ok(());
     }
     Err(format!("failed: {}", failed.join(", ")).into())
+}
+
+/// Loads exports of one kind into new servers, as often as wanted.
+pub(crate) fn load(options: &RunOptions, kind: Kind) -> Result<()> {
+    let mut bench = begin(options)?;
+    let rows = kind.rows(bench.rows());
+    let export = bench.export(kind, rows)?;
+    for _ in 0..bench.repeats() {
+        println!("{}", backfill::one_load(&mut bench, &export)?.describe());
+    }
+    clean(&bench.options.work);
+    Ok(())
+}
+
+fn begin(options: &RunOptions) -> Result<Bench> {
+    fs::create_dir_all(&options.work)?;
+    let options = RunOptions {
+        work: fs::canonicalize(&options.work)?,
+        ..options.clone()
+    };
+    let mode = if options.quick { "quick" } else { "full" };
+    let programs = programs(&options)?;
+    let mut results = Results::begin(&options.files.results, mode, &options.root, &options.work);
+    let engine = machine::package(&programs.library);
+    results.versions.insert("engine".to_owned(), engine);
+    let bench = Bench {
+        programs,
+        results,
+        store: None,
+        folders: 0,
+        options,
+    };
+    clean(&bench.options.work);
+    Ok(bench)
 }
 
 /// What a run that was killed may have left.

@@ -16,6 +16,7 @@ pub use settings::WorkerSettings;
 pub use supervisor::Supervisor;
 
 mod backoff;
+mod block;
 mod board;
 pub(crate) mod conversion;
 mod export_phase;

@@ -1,22 +1,24 @@
 //! Lines of a file into blocks of rows, on a blocking thread, while the block before is inserted.
 //!
 //! A file has two blocks, which go back and forth between the thread and whoever inserts. So a load holds so much
-//! memory and no more, and a block's memory is used again instead of being asked for anew.
+//! memory and no more.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror::batch::Batch;
 use mirror::error::{Error, ErrorKind, Result};
 use mirror::heal::Healing;
 use mirror::limits::{BACKFILL_BATCH_ROWS, BATCHES_PER_FILE};
 use mirror::projection::Projection;
 use mirror::sink::QuarantinedRecord;
 use mirror::source::ExportFileReader;
+use mirror::transcode;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 
 use super::MirrorSpec;
+use super::block::Block;
 use super::load_slots::Slot;
 
 /// Bytes of lines taken from a file at a time: what was unzipped is still in the processor's cache when it is read.
@@ -48,30 +50,6 @@ impl Lines {
     }
 }
 
-/// A block of rows and the records that could not become one.
-pub(crate) struct Block {
-    pub(crate) rows: Batch,
-    pub(crate) quarantined: Vec<QuarantinedRecord>,
-    /// Bytes of the records in `quarantined`.
-    quarantined_bytes: usize,
-}
-
-impl Block {
-    fn new(spec: &MirrorSpec) -> Self {
-        Self {
-            rows: spec.plan.new_batch(),
-            quarantined: Vec::new(),
-            quarantined_bytes: 0,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.rows.clear();
-        self.quarantined.clear();
-        self.quarantined_bytes = 0;
-    }
-}
-
 /// A file that was converted to its end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Converted {
@@ -89,7 +67,7 @@ pub(crate) struct Blocks {
     used: mpsc::Sender<Block>,
     converting: JoinHandle<Result<Converted>>,
     key: String,
-    _slot: Slot,
+    slot: Slot,
 }
 
 impl Blocks {
@@ -105,28 +83,23 @@ impl Blocks {
         let (used, spare) = mpsc::channel(BATCHES_PER_FILE);
         let conversion = Conversion {
             projection: Projection::new(&spec.plan),
-            block: Block::new(spec),
+            block: slot.spare_blocks.take(spec),
             unused: BATCHES_PER_FILE - 1,
             spec: Arc::clone(spec),
             key: key.to_owned(),
             kind,
-            batch_bytes: slot.batch_bytes,
+            slot: slot.clone(),
             blocks,
             spare,
             sums: Converted::default(),
         };
-        let held = slot.clone();
-        let converting = tokio::task::spawn_blocking(move || {
-            let outcome = conversion.run(reader);
-            drop(held);
-            outcome
-        });
+        let converting = tokio::task::spawn_blocking(move || conversion.run(reader));
         Self {
             ready,
             used,
             converting,
             key: key.to_owned(),
-            _slot: slot,
+            slot,
         }
     }
 
@@ -138,8 +111,11 @@ impl Blocks {
     /// Takes back a block that was inserted, to be filled again.
     pub(crate) fn give_back(&self, mut block: Block) {
         block.clear();
-        // Full or closed: nobody needs it any more.
-        let _ = self.used.try_send(block);
+        if let Err(TrySendError::Full(block) | TrySendError::Closed(block)) =
+            self.used.try_send(block)
+        {
+            self.slot.spare_blocks.put(block);
+        }
     }
 
     /// How it went, once there are no more blocks.
@@ -157,7 +133,7 @@ struct Conversion {
     projection: Projection,
     key: String,
     kind: Lines,
-    batch_bytes: usize,
+    slot: Slot,
     block: Block,
     /// Blocks that were not made yet.
     unused: usize,
@@ -174,13 +150,8 @@ impl Conversion {
         while reader.next_lines(&mut lines, LINES_BYTES)? {
             let unzipped = thread_time();
             self.sums.unzip += unzipped.saturating_sub(began);
-            let mut rest = lines.as_slice();
-            while !rest.is_empty() {
-                let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-                if end > 0 {
-                    self.take(&rest[..end]);
-                }
-                rest = rest.get(end + 1..).unwrap_or_default();
+            for line in transcode::Lines::new(&lines).iter() {
+                self.take(line);
             }
             began = thread_time();
             self.sums.convert += began.saturating_sub(unzipped);
@@ -189,13 +160,16 @@ impl Conversion {
             }
         }
         let _ = self.blocks.blocking_send(self.block);
+        // From here on blocks that come back are kept by whoever gives them.
+        self.spare.close();
+        while let Ok(block) = self.spare.try_recv() {
+            self.slot.spare_blocks.put(block);
+        }
         Ok(self.sums)
     }
 
     fn is_full(&self) -> bool {
-        let rows = &self.block.rows;
-        rows.rows >= BACKFILL_BATCH_ROWS
-            || rows.bytes() + self.block.quarantined_bytes >= self.batch_bytes
+        self.block.rows.rows >= BACKFILL_BATCH_ROWS || self.block.bytes() >= self.slot.batch_bytes
     }
 
     /// Passes the full block on and goes on with another one, as soon as there is one. False if nobody wants more.
@@ -204,20 +178,20 @@ impl Conversion {
         if self.blocks.blocking_send(full).is_err() {
             return false;
         }
-        if self.unused > 0 {
+        let next = if self.unused > 0 {
             self.unused -= 1;
-            return true;
+            Some(self.slot.spare_blocks.take(&self.spec))
+        } else {
+            self.spare.blocking_recv()
+        };
+        let wanted = next.is_some();
+        if let Some(next) = next {
+            self.block = next;
         }
-        match self.spare.blocking_recv() {
-            Some(block) => {
-                self.block = block;
-                true
-            }
-            None => false,
-        }
+        wanted
     }
 
-    fn take(&mut self, line: &[u8]) {
+    fn take(&mut self, line: transcode::Line<'_>) {
         self.sums.lines += 1;
         let region = &self.spec.source.region;
         let (projection, rows) = (&mut self.projection, &mut self.block.rows);
@@ -231,10 +205,11 @@ impl Conversion {
                     own_version_ms = Healing::version_ms(highest_ms, window, at_ms);
                     own_version_ms
                 };
-                projection.project_incremental_line(line, version, region, rows)
+                projection.project_incremental_line(line.bytes(), version, region, rows)
             }
         };
         if let Err(error) = projected {
+            let line = line.bytes();
             self.block.quarantined_bytes += line.len();
             self.block.quarantined.push(QuarantinedRecord {
                 origin: self.key.clone(),
@@ -379,6 +354,19 @@ mod tests {
         assert_eq!(rows + quarantined, converted.lines as usize);
         assert_eq!(if broken { rows } else { quarantined }, 0);
         converted.lines
+    }
+
+    #[tokio::test]
+    async fn blocks_serve_one_file_after_the_other_and_are_freed_after_the_last() {
+        let (one, other) = (Arc::new(spec()), Arc::new(spec()));
+        let slots = LoadSlots::new(2);
+        let unfinished = slots.slot().await;
+        for spec in [&one, &one, &other] {
+            load(spec, &slots, false).await;
+            assert_eq!(slots.spare_blocks.count(), BATCHES_PER_FILE);
+        }
+        drop(unfinished);
+        assert_eq!(slots.spare_blocks.count(), 0);
     }
 
     /// Runs in a child, whose memory is its own; as a test of its own it has nothing to do.

@@ -18,8 +18,9 @@ use tokio::sync::Mutex;
 use tracing::{debug, info, warn};
 
 use super::MirrorSpec;
+use super::block::Block;
 use super::board::Topic;
-use super::conversion::{Block, Blocks, Converted};
+use super::conversion::{Blocks, Converted};
 use super::retry::Retry;
 
 pub(crate) use super::conversion::Lines;

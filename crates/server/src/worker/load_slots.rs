@@ -9,6 +9,8 @@ use std::sync::Arc;
 use mirror::limits::LoadShape;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::block::SpareBlocks;
+
 /// Downloads at a time, over all mirrors; each holds about a megabyte and ends by its own time limits.
 const DOWNLOADS: usize = 8;
 
@@ -18,6 +20,7 @@ pub(crate) struct LoadSlots {
     shape: LoadShape,
     converting: Arc<Semaphore>,
     downloading: Arc<Semaphore>,
+    pub(super) spare_blocks: SpareBlocks,
 }
 
 /// The right to convert one file, for as long as any of its clones lives.
@@ -25,7 +28,25 @@ pub(crate) struct LoadSlots {
 pub(crate) struct Slot {
     /// A batch is cut at this many bytes.
     pub(crate) batch_bytes: usize,
-    _permit: Option<Arc<OwnedSemaphorePermit>>,
+    /// Blocks of files that are done; the last slot that goes frees them.
+    pub(crate) spare_blocks: SpareBlocks,
+    _held: Arc<Held>,
+}
+
+/// What a slot and its clones have in common.
+#[derive(Debug)]
+struct Held {
+    permit: Option<OwnedSemaphorePermit>,
+    slots: LoadSlots,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.permit = None;
+        if self.slots.converting.available_permits() == self.slots.shape.files {
+            self.slots.spare_blocks.free();
+        }
+    }
 }
 
 /// The right to download one file.
@@ -42,6 +63,7 @@ impl LoadSlots {
             shape,
             converting: Arc::new(Semaphore::new(shape.files)),
             downloading: Arc::new(Semaphore::new(DOWNLOADS)),
+            spare_blocks: SpareBlocks::default(),
         }
     }
 
@@ -63,7 +85,11 @@ impl LoadSlots {
         let permit = Arc::clone(&self.converting).acquire_owned().await;
         Slot {
             batch_bytes: self.shape.batch_bytes,
-            _permit: permit.ok().map(Arc::new),
+            spare_blocks: self.spare_blocks.clone(),
+            _held: Arc::new(Held {
+                permit: permit.ok(),
+                slots: self.clone(),
+            }),
         }
     }
 }
