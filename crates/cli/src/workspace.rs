@@ -97,7 +97,7 @@ impl Session {
                 .flatten()
                 .filter_map(|it| Some(it.get("name")?.as_str()?.to_owned()))
                 .collect();
-            return Err(crate::commands::branch::unknown(name, &names));
+            return Err(crate::commands::branch::missing(name, &names));
         };
         let token = found.get("token").and_then(Value::as_str).ok_or_else(|| {
             Failure::new(

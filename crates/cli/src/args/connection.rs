@@ -46,7 +46,7 @@ pub(crate) enum CreateCommand {
 pub(crate) enum Wanted {
     /// The Local server
     Local,
-    /// The server of --host or TB_HOST
+    /// The server of `tb login`, --host or TB_HOST
     Cloud,
     /// Both
     Both,
@@ -78,7 +78,7 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<String>,
     /// Where the connection is used
-    #[arg(long, value_enum, value_name = "ENVIRONMENT")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "ENVIRONMENT")]
     pub(crate) env: Option<Wanted>,
     /// Role that has the two policies
     #[arg(long, value_name = "ARN")]
@@ -127,7 +127,7 @@ pub(crate) struct PolicyArgs {
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<String>,
     /// Whose principals and external ids [default: every environment that answers]
-    #[arg(long, value_enum, value_name = "ENVIRONMENT")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "ENVIRONMENT")]
     pub(crate) env: Option<Wanted>,
     /// Name of the role in what is to be run
     #[arg(long, value_name = "ROLE", default_value = "dynamirror")]

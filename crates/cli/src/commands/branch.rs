@@ -66,7 +66,11 @@ pub(crate) async fn rm(session: &Session, name: &str, yes: bool, printer: &Print
     };
     let Some(branch) = branches.iter().find(|branch| of(branch, "name") == name) else {
         let names: Vec<String> = branches.iter().map(|branch| of(branch, "name")).collect();
-        return Err(unknown(name, &names));
+        return Err(unknown(
+            name,
+            &names,
+            "`tb branch ls` lists those there are",
+        ));
     };
     if !yes {
         prompt::confirm(
@@ -83,13 +87,18 @@ pub(crate) async fn rm(session: &Session, name: &str, yes: bool, printer: &Print
     Ok(())
 }
 
-/// There is no such branch; names the one that was probably meant.
-pub(crate) fn unknown(name: &str, known: &[String]) -> Failure {
+/// There is no branch to work in.
+pub(crate) fn missing(name: &str, known: &[String]) -> Failure {
+    let make =
+        format!("make it with `tb branch create {name}`; `tb branch ls` lists those there are");
+    unknown(name, known, &make)
+}
+
+/// Names the branch that was probably meant.
+fn unknown(name: &str, known: &[String], otherwise: &str) -> Failure {
     let hint = match text::closest(name, known.iter().map(String::as_str)) {
         Some(meant) => format!("did you mean {meant}?"),
-        None => {
-            format!("make it with `tb branch create {name}`; `tb branch ls` lists those there are")
-        }
+        None => otherwise.to_owned(),
     };
     Failure::new(Exit::Failed, format!("there is no branch {name}")).hint(hint)
 }

@@ -40,9 +40,20 @@ pub(crate) fn run(folder: &Path, tinyb: &TinybFile, printer: &Printer) -> Outcom
 pub(crate) fn before_upload(
     folder: &Path,
     tinyb: &TinybFile,
+    allow_destructive: bool,
     printer: &Printer,
 ) -> Outcome<ProjectFiles> {
-    let project = files::read_some_project(folder, tinyb)?;
+    // Without files everything goes, which may be meant; or this is another folder than one thinks.
+    let project = if allow_destructive {
+        files::read_project(folder, tinyb)?
+    } else {
+        files::read_some_project(folder, tinyb).map_err(|failure| {
+            failure.hint(
+                "run this in the project folder, or name it with --cwd; to take everything off the server, \
+                 give --allow-destructive-operations",
+            )
+        })?
+    };
     let diagnostics = parse_project(&project.files).diagnostics;
     tell(&project, &diagnostics, printer);
     if count(&diagnostics, Severity::Error) > 0 {

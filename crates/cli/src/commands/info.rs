@@ -8,6 +8,13 @@ use crate::printer::{Output, Printer};
 use crate::resolve::Target;
 use crate::workspace::Session;
 
+/// The name of the token's workspace, if the server can be asked.
+async fn current_workspace(session: &Session) -> Option<String> {
+    let client = session.workspace().await.ok()?;
+    let answer = client.get("/v1/workspace", &[]).await.ok()?;
+    Some(answer.get("name")?.as_str()?.to_owned())
+}
+
 /// Shows project, server and workspace; a server that does not answer is part of the answer.
 pub(crate) async fn run(session: &Session, printer: &Printer) -> Outcome {
     let project = files::read_project(&session.folder, &session.tinyb)?;
@@ -21,7 +28,7 @@ pub(crate) async fn run(session: &Session, printer: &Printer) -> Outcome {
         Target::Cloud { .. } if session.branch.is_some() => {
             ("branch", None, session.branch.clone())
         }
-        Target::Cloud { .. } => ("cloud", None, None),
+        Target::Cloud { .. } => ("cloud", None, current_workspace(session).await),
     };
     let version = health
         .as_ref()

@@ -325,6 +325,7 @@ fn a_second_table_joins_the_policy_and_the_connection_goes_with_its_last_user() 
         ])
         .success();
 
+    stage.tb(&["build"]).success();
     let said = stage.tb(&["connection", "rm", "my_ddb", "--yes"]).failure();
     assert!(
         said.code == Some(4) && said.err.contains("orders, people"),
@@ -339,6 +340,25 @@ fn a_second_table_joins_the_policy_and_the_connection_goes_with_its_last_user() 
         .tb(&["connection", "rm", "my_ddb", "--with-datasources", "--yes"])
         .success();
     assert_eq!(files(&stage), Vec::<String>::new());
+
+    // The tables are on the server still, and go only if that is meant.
+    let tables = |stage: &Stage| {
+        stage
+            .tb(&["datasource", "ls", "--output", "csv"])
+            .success()
+            .out
+    };
+    let said = stage.tb(&["build"]).failure();
+    assert!(
+        said.err.contains("--allow-destructive-operations"),
+        "{}",
+        said.err
+    );
+    assert!(tables(&stage).contains("orders"), "{}", tables(&stage));
+    stage
+        .tb(&["build", "--allow-destructive-operations"])
+        .success();
+    assert!(!tables(&stage).contains("orders"), "{}", tables(&stage));
 }
 
 #[test]

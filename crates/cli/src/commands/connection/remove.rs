@@ -8,6 +8,7 @@ use serde_json::json;
 use super::environments::Sessions;
 use super::project_view::{ProjectView, only_secret};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::files;
 use crate::printer::{Output, Printer};
 use crate::prompt;
 use crate::text;
@@ -49,7 +50,16 @@ pub(crate) fn run(
     if printer.output == Output::Json {
         printer.json(&json!({ "removed": paths }));
     }
-    printer.note("The next `tb build` or `tb deploy` takes the connection off the server.");
+    let local = &sessions.local;
+    let files_are_left = !files::read_project(&local.folder, &local.tinyb)?
+        .files
+        .is_empty();
+    printer.note(if files_are_left {
+        "The next `tb build` or `tb deploy` takes the connection off the server."
+    } else {
+        "The project has no files any more. To take everything off the server: \
+         tb build --allow-destructive-operations, and the same with tb --cloud deploy"
+    });
     if let Some(secret) = only_secret(&connection.role_arn) {
         printer.hint(format_args!(
             "the role's secret stays until: tb secret rm {secret}"
