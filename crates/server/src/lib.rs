@@ -5,6 +5,7 @@
 
 mod api;
 pub mod deploy;
+mod history;
 mod jobs;
 mod replay;
 pub mod run;

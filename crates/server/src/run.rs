@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, App};
 use crate::deploy::{DeployError, Deployer, Report};
+use crate::history::Historian;
 use crate::jobs::Jobs;
 use crate::secrets::Keyring;
 use crate::settings::Settings;
@@ -112,6 +113,12 @@ pub async fn run(
 
     let router = api::router(Arc::clone(&app));
     let stop_accepting = CancellationToken::new();
+    let historian = Historian {
+        store: Arc::clone(&app.store),
+        supervisor: Arc::clone(&app.supervisor),
+        clock: Arc::clone(&app.clock),
+    };
+    app.tasks.spawn(historian.run(stop_accepting.clone()));
     let servers = serve(listeners, &router, &stop_accepting);
     let server_file = state.server_file();
     write_server_file(&server_file, &app, address)?;

@@ -15,6 +15,7 @@ use sqlx::sqlite::{
 use sqlx::{Sqlite, Transaction};
 
 pub use deployments::{DeploymentRow, DeploymentStatus};
+pub(crate) use history::{HistoryRow, MirrorName};
 pub use installation::Installation;
 pub(crate) use mirrors::key_type_name;
 pub use mirrors::{MirrorRow, Refill, StoredSource};
@@ -24,6 +25,7 @@ pub use tokens::TokenRow;
 pub use workspaces::Workspace;
 
 mod deployments;
+mod history;
 mod installation;
 mod mirrors;
 mod progress;

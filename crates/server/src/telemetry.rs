@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use tracing::{debug, error, info, warn};
 
 use crate::secrets::SealBroken;
+use crate::store::StoreError;
 
 pub(crate) fn server_listens(address: SocketAddr, version: &str, aws_credentials: bool) {
     info!(%address, version, aws_credentials, "server listens");
@@ -39,6 +40,10 @@ pub(crate) fn mirrors_inactive(mirrors: usize) {
         mirrors,
         "mirrors stay inactive: the server has no AWS credentials"
     );
+}
+
+pub(crate) fn history_not_written(error: &StoreError) {
+    warn!(%error, "could not write down what happened; `tb logs` lacks it");
 }
 
 pub(crate) fn secret_unreadable(workspace: &str, error: &SealBroken) {

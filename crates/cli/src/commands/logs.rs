@@ -38,8 +38,9 @@ pub(crate) async fn run(session: &Session, lines: usize, printer: &Printer) -> O
             name => format!(" {name}"),
         };
         printer.data(text::printable(&format!(
-            "{} {}{name}: {}",
+            "{} {:7} {}{name}: {}",
             of("time"),
+            of("level"),
             of("source"),
             of("message")
         )));

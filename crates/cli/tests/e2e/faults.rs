@@ -185,9 +185,29 @@ fn a_role_that_is_taken_away_is_shouted_about_and_the_mirror_goes_on_when_it_is_
             .is_some_and(|left| left > 3600.0),
         "{broken}"
     );
+    let logs = || stage.tb(&["logs"]).success().out;
+    wait("a log of the broken role", || logs().contains("is broken"));
     stage.aws.handle.with(|world| world.iam.add_role(role()));
     stage.wait_for_state(&["live"]);
     equal(&stage);
+    wait("a log of the end", || {
+        logs().matches("is live").count() == 2
+    });
+    let logs = logs();
+    let mut rest = logs.as_str();
+    for line in [
+        "INFO    mirror orders: asked AWS for an export: arn:",
+        "INFO    mirror orders: backfill loaded: 10 items",
+        "INFO    mirror orders: is live",
+        "ERROR   mirror orders: is broken: ",
+        "What to do: check the role's trust policy",
+        "INFO    mirror orders: is live",
+    ] {
+        let at = rest
+            .find(line)
+            .unwrap_or_else(|| panic!("{line} in {logs}"));
+        rest = &rest[at + line.len()..];
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ struct Event {
     at_ms: i64,
     source: &'static str,
     name: String,
-    level: &'static str,
+    level: String,
     message: String,
 }
 
@@ -44,12 +44,12 @@ pub(super) async fn list(
     for job in app.jobs.of_workspace(workspace) {
         let name = job.work.datasource().unwrap_or_default().to_owned();
         let kind = job.work.kind();
-        let mut push = |at_ms, level, message| {
+        let mut push = |at_ms, level: &str, message| {
             events.push(Event {
                 at_ms,
                 source: "job",
                 name: name.clone(),
-                level,
+                level: level.to_owned(),
                 message,
             });
         };
@@ -75,27 +75,23 @@ pub(super) async fn list(
         }
     }
     for row in app.store.mirrors(workspace).await? {
-        let mut push = |at_ms, level, message| {
-            events.push(Event {
-                at_ms,
-                source: "mirror",
-                name: row.datasource.clone(),
-                level,
-                message,
-            });
-        };
-        let table = &row.source.table_arn;
-        push(row.created_at_ms, "INFO", format!("mirror of {table} made"));
-        let Some(status) = app.supervisor.status(&row.id) else {
-            continue;
-        };
-        if let Some((error, at_ms)) = status.last_error {
-            push(at_ms, "ERROR", error);
-        }
-        if let Some(reason) = status.reason {
-            let message = format!("is {}: {reason}", status.state.name());
-            push(app.clock.now_ms(), "WARNING", message);
-        }
+        events.push(Event {
+            at_ms: row.created_at_ms,
+            source: "mirror",
+            name: row.datasource,
+            level: "INFO".to_owned(),
+            message: format!("mirror of {} made", row.source.table_arn),
+        });
+    }
+    for row in app.store.history(workspace, limit).await? {
+        let of_server = row.datasource.is_empty();
+        events.push(Event {
+            at_ms: row.at_ms,
+            source: if of_server { "server" } else { "mirror" },
+            name: row.datasource,
+            level: row.level,
+            message: row.message,
+        });
     }
     events.sort_by_key(|event| event.at_ms);
     let from = events.len().saturating_sub(limit);
@@ -120,7 +116,7 @@ fn of_deployment(row: &DeploymentRow) -> Event {
         at_ms: row.updated_at_ms,
         source: "deployment",
         name: row.number.to_string(),
-        level,
+        level: level.to_owned(),
         message: format!("{what}{}", why.unwrap_or_default()),
     }
 }
