@@ -117,6 +117,10 @@ pub(crate) async fn run(session: &Session, allow_destructive: bool, printer: &Pr
         return Err(changes::refused(&answer, "deployment", &project, printer));
     }
     printer.success("The project can be deployed");
+    let lacking = |mirror: &Mirror| !mirror.permissions_missing.is_empty();
+    if outlook.mirrors.iter().any(lacking) {
+        printer.hint("a mirror whose role lacks permissions stops there; `tb connection doctor NAME` prints the statements to add");
+    }
     Ok(())
 }
 

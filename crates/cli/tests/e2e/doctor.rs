@@ -122,6 +122,14 @@ fn each_permission_that_is_taken_away_is_named_and_nothing_changes() {
     for word in words {
         assert!(said.all().contains(word), "no «{word}» in:\n{}", said.all());
     }
+    // A plan says so too.
+    let plan = stage.tb(&["plan"]).success();
+    let word = "missing      dynamodb:GetRecords: ";
+    assert!(
+        plan.out.contains(word) && plan.err.contains("tb connection doctor"),
+        "{}",
+        plan.all()
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a plan wants to know of a table: all that can be seen without changing anything, mistakes or not.
 
-use mirror::error::{Error, ErrorKind};
+use mirror::access::{Statement, Trial};
+use mirror::error::ErrorKind;
 use mirror::source::{Source, SourceSpec};
 use mirror::table::TableDescription;
 
@@ -17,8 +18,8 @@ pub(crate) struct Survey {
     pub(crate) missing: Vec<String>,
 }
 
-/// Connects and looks around. Whatever fails for another reason than a permission is left out: the deployment's own
-/// checks say it.
+/// Connects, looks around and tries what the role may do. Whatever fails for another reason than a permission is left
+/// out: the deployment's own checks say it.
 pub(crate) async fn survey(ports: &WorkerPorts, spec: &SourceSpec) -> Survey {
     let mut survey = Survey::default();
     let Some(sources) = &ports.sources else {
@@ -27,45 +28,33 @@ pub(crate) async fn survey(ports: &WorkerPorts, spec: &SourceSpec) -> Survey {
     let source = match sources.connect(spec).await {
         Ok(source) => source,
         Err(error) => {
-            survey.note("sts:AssumeRole", &error);
+            if matches!(error.kind, ErrorKind::AccessDenied | ErrorKind::RoleRefused) {
+                let why = error.report();
+                let why = why.trim_end_matches('.');
+                survey.missing.push(format!("sts:AssumeRole: {why}"));
+            }
             return survey;
         }
     };
-    match source.describe_table().await {
-        Ok(table) => survey.table = Some(table),
-        Err(error) => survey.note(
-            "dynamodb:DescribeTable or dynamodb:DescribeContinuousBackups",
-            &error,
-        ),
-    }
-    survey.look_at_stream(source.as_ref()).await;
-    if let Err(error) = source.check_bucket().await {
-        survey.note("s3:ListBucket", &error);
+    survey.table = source.describe_table().await.ok();
+    survey.open_shards = survey.open_shards(source.as_ref()).await;
+    for tried in source.try_access().await {
+        let needed = tried.action.statement() != Statement::Guide;
+        if let (Trial::Denied(why), true) = (&tried.trial, needed) {
+            let why = why.trim_end_matches('.');
+            survey
+                .missing
+                .push(format!("{}: {why}", tried.action.name()));
+        }
     }
     survey
 }
 
 impl Survey {
-    async fn look_at_stream(&mut self, source: &dyn Source) {
-        let stream = self.table.as_ref().and_then(|table| table.stream.as_ref());
-        let Some(arn) = stream.map(|stream| stream.arn.clone()) else {
-            return;
-        };
-        match source.describe_stream(&arn).await {
-            Ok(stream) => {
-                let open = stream.shards.iter().filter(|it| it.ending.is_none());
-                self.open_shards = Some(open.count() as u64);
-            }
-            Err(error) => self.note("dynamodb:DescribeStream", &error),
-        }
-    }
-
-    fn note(&mut self, action: &str, error: &Error) {
-        if matches!(error.kind, ErrorKind::AccessDenied | ErrorKind::RoleRefused) {
-            self.missing.push(format!(
-                "{action}: {}",
-                error.report().trim_end_matches('.')
-            ));
-        }
+    async fn open_shards(&self, source: &dyn Source) -> Option<u64> {
+        let stream = self.table.as_ref()?.stream.as_ref()?;
+        let described = source.describe_stream(&stream.arn).await.ok()?;
+        let open = described.shards.iter().filter(|it| it.ending.is_none());
+        Some(open.count() as u64)
     }
 }
