@@ -70,7 +70,11 @@ pub(crate) async fn start(options: &Options, env: &Environment, printer: &Printe
 /// `tb local stop`.
 pub(crate) async fn stop(env: &Environment, printer: &Printer) -> Outcome {
     let state = LocalState::new(resolve::local_state(env)?);
-    if end(&state, printer).await? {
+    let ran = end(&state, printer).await?;
+    if printer.output == Output::Json {
+        printer.json(&json!({ "status": "stopped", "ran": ran }));
+    }
+    if ran {
         printer.success("The Local server is stopped");
     } else {
         printer.note("The Local server does not run.");
@@ -164,6 +168,9 @@ pub(crate) async fn remove(yes: bool, env: &Environment, printer: &Printer) -> O
         )
         .because(&error)
     })?;
+    if printer.output == Output::Json {
+        printer.json(&json!({ "removed": state.path(), "left": left }));
+    }
     printer.success(format_args!(
         "Removed the Local server's data in {}",
         state.path().display()

@@ -39,6 +39,9 @@ pub(crate) async fn set(
             .form(&[("name", name), ("value", value.expose())])
     };
     client.json(request).await?;
+    if printer.output == Output::Json {
+        printer.json(&json!({ "name": name, "changed": exists }));
+    }
     printer.success(format_args!(
         "Secret {name} {}",
         if exists { "changed" } else { "set" }

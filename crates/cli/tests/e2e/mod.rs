@@ -16,6 +16,7 @@ mod environments;
 mod faults;
 mod flow;
 mod gaps;
+mod json;
 mod memory;
 mod ministack;
 mod oracle;
