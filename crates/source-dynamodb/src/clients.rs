@@ -10,14 +10,16 @@ use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::config::{ResponseChecksumValidation, StalledStreamProtectionConfig};
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::ServiceConfigKey;
-use mirror::error::Result;
+use mirror::error::{Error, ErrorKind, Result};
 
 use crate::clock::AwsClock;
 use crate::credentials::{BaseCredentials, missing};
 use crate::options::AwsOptions;
+use crate::proxy;
 use crate::role_session::SessionCredentials;
 
 /// Where GetCallerIdentity is asked if nothing names a region.
@@ -27,17 +29,12 @@ const FALLBACK_REGION: &str = "us-east-1";
 #[derive(Debug)]
 pub(crate) struct Connector {
     pub(crate) options: AwsOptions,
-    http: SharedHttpClient,
+    http: std::result::Result<SharedHttpClient, String>,
 }
 
 impl Connector {
     pub(crate) fn new(options: AwsOptions) -> Self {
-        // The same client speaks plain http when an endpoint says so; native root certificates are its default.
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::Ring,
-            ))
-            .build_https();
+        let http = proxy::from_environment().map(http_client);
         Self { options, http }
     }
 
@@ -45,6 +42,8 @@ impl Connector {
     /// SSO login that was renewed is seen by the next mirror that starts.
     pub(crate) async fn base_config(&self, region: Option<&str>) -> Result<SdkConfig> {
         let options = &self.options;
+        let http = self.http.as_ref();
+        let http = http.map_err(|wrong| Error::new(ErrorKind::Permanent, wrong))?;
         // Without the metadata service: it would cost seconds on every machine that is not an EC2 instance.
         let region = RegionProviderChain::first_try(
             region
@@ -56,7 +55,7 @@ impl Connector {
         .or_else(Region::new(FALLBACK_REGION));
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(region)
-            .http_client(self.http.clone())
+            .http_client(http.clone())
             .retry_config(
                 RetryConfig::standard()
                     .with_max_attempts(options.max_attempts.max(1))
@@ -88,6 +87,23 @@ impl Connector {
         };
         Ok(loader.load().await)
     }
+}
+
+/// The same client speaks plain http when an endpoint says so; native root certificates are its default.
+fn http_client(proxy: ProxyConfig) -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector =
+            aws_smithy_http_client::Connector::builder().proxy_config(proxy.clone());
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build()
+    })
 }
 
 /// Clients of one role session in one region.

@@ -19,6 +19,7 @@ mod items;
 mod manifest;
 mod manifest_reader;
 mod options;
+mod proxy;
 mod raw;
 mod records;
 mod role_session;

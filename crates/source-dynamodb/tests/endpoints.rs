@@ -1,5 +1,6 @@
 //! `AWS_ENDPOINT_URL` and its relatives, each in a process of its own: the environment belongs to everyone.
 
+use std::io::{Read, Write};
 use std::process::Command;
 use std::time::Duration;
 
@@ -149,4 +150,85 @@ fn a_profile_gives_credentials_too() {
         ("AWS_PROFILE", "work"),
     ];
     assert!(probe(&scene, &variables));
+}
+
+/// Runs in the child.
+#[tokio::test]
+async fn probe_through_a_proxy() {
+    let Ok(spool) = std::env::var(PROBE) else {
+        return;
+    };
+    let options = AwsOptions {
+        max_attempts: 1,
+        ..AwsOptions::new(spool)
+    };
+    let error = AwsSources::new(options)
+        .caller_identity()
+        .await
+        .unwrap_err();
+    if let Ok(words) = std::env::var("EXPECTED") {
+        assert!(error.report().contains(&words), "{}", error.report());
+    }
+}
+
+#[test]
+fn aws_is_reached_through_the_proxy_and_plain_endpoints_are_not() {
+    let scene = quick();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let proxy = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 503 closed\r\n\r\n").unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let probe_of = |variables: &[(&str, &str)]| {
+        let cleared = [
+            "HTTPS_PROXY",
+            "https_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+            "NO_PROXY",
+            "no_proxy",
+        ];
+        let all: Vec<_> = cleared
+            .iter()
+            .map(|name| (*name, ""))
+            .chain(variables.iter().copied())
+            .collect();
+        run(&scene, "endpoints::probe_through_a_proxy", &all)
+    };
+    // Without a scheme, as many write it.
+    let url = format!("user:pass@{address}");
+    assert!(probe_of(&[
+        ("HTTPS_PROXY", &url),
+        ("AWS_REGION", "us-east-1")
+    ]));
+    let head = proxy.join().unwrap().to_lowercase();
+    assert!(
+        head.starts_with("connect sts.us-east-1.amazonaws.com:443 http/1.1\r\n"),
+        "{head}"
+    );
+    // user:pass
+    assert!(
+        head.contains("proxy-authorization: basic dxnlcjpwyxnz"),
+        "{head}"
+    );
+
+    let broken = [
+        ("HTTPS_PROXY", "http://not a url"),
+        ("EXPECTED", "HTTPS_PROXY: it is no URL"),
+    ];
+    assert!(probe_of(&broken));
+    let plain = [
+        ("AWS_ENDPOINT_URL", scene.sim.url.as_str()),
+        ("HTTPS_PROXY", NOWHERE),
+        ("ALL_PROXY", NOWHERE),
+    ];
+    assert!(probe(&scene, &plain));
 }
