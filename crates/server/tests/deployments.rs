@@ -61,6 +61,28 @@ async fn a_promoted_deployment_is_live_at_once_and_names_its_export() {
 }
 
 #[tokio::test]
+async fn a_deployment_without_changes_does_not_tell_of_the_last_one_again() {
+    let server = Server::with_secret().await;
+    let first = server.deploy("?auto_promote=true&from=cli", ORDERS).await;
+    assert!(first.to_string().contains("backfill started"), "{first}");
+    let second = server.deploy("?auto_promote=true&from=cli", ORDERS).await;
+    assert_eq!(second["result"], "no_changes", "{second}");
+    let deployment = &second["deployment"];
+    assert_eq!(deployment["id"], first["deployment"]["id"]);
+    assert_eq!(deployment["live"], true);
+    for list in [
+        "new_datasource_names",
+        "new_pipe_names",
+        "new_data_connector_names",
+        "token_changes",
+        "errors",
+    ] {
+        assert_eq!(deployment[list], json!([]), "{list}: {second}");
+    }
+    assert!(!second.to_string().contains("backfill started"), "{second}");
+}
+
+#[tokio::test]
 async fn a_later_deployment_replaces_the_earlier_one() {
     let server = Server::with_secret().await;
     server.deploy("?auto_promote=true", ORDERS).await;
