@@ -64,3 +64,19 @@ async fn a_refused_query_carries_clickhouses_words() {
     assert_eq!(status, 503);
     assert!(body["error"].as_str().unwrap().contains("ClickHouse"));
 }
+
+#[tokio::test]
+async fn the_originals_service_data_sources_are_explained() {
+    let server = Server::start().await;
+    let sql = "SELECT * FROM tinybird.jobs_log";
+    let request = server
+        .request("GET", "/v0/sql", server.token())
+        .query(&[("q", sql)]);
+    let (status, body) = answer(request).await;
+    let error = body["error"].as_str().unwrap();
+    assert_eq!(status, 400, "{error}");
+    assert!(
+        error.starts_with("Database tinybird does not exist") && error.contains("GET /v0/logs"),
+        "{error}"
+    );
+}

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use mirror::error::{Error as PortError, ErrorKind};
 
 use super::App;
 use super::caller::Caller;
@@ -76,9 +77,21 @@ async fn run(app: &App, caller: &Caller, sql: &str, pipeline: Option<&str>) -> A
             &app.settings.query_limits,
         )
         .await
-        .map_err(|error| warehouse_error(&error))?;
+        .map_err(|error| refused(sql, &error))?;
     let content_type = content_type(&answer.format);
     Ok(([(CONTENT_TYPE, content_type)], answer.body).into_response())
+}
+
+/// ClickHouse's words, and what to do about tables that only the original has.
+fn refused(sql: &str, error: &PortError) -> ApiError {
+    // 81 is UNKNOWN_DATABASE.
+    if matches!(error.kind, ErrorKind::Rejected { code: 81 }) && sql.contains("tinybird.") {
+        return ApiError::bad_request(format!(
+            "{}; the service data sources of Tinybird (tinybird.*) are not part of this version: deployments, jobs and mirrors by time are at GET /v0/logs, which Dynamirror's tb logs shows",
+            error.report()
+        ));
+    }
+    warehouse_error(error)
 }
 
 fn missing_sql() -> ApiError {

@@ -242,6 +242,10 @@ impl Warehouse for MemoryWarehouse {
             let refused = "Syntax error: failed at position 1";
             return Err(Error::new(ErrorKind::Rejected { code: 62 }, refused));
         }
+        if sql.contains("tinybird.") {
+            let refused = "Database tinybird does not exist. (UNKNOWN_DATABASE)";
+            return Err(Error::new(ErrorKind::Rejected { code: 81 }, refused));
+        }
         let body = match default_format {
             "JSON" => {
                 r#"{"meta":[{"name":"1","type":"UInt8"}],"data":[{"1":1}],"rows":1,"statistics":{"elapsed":0.001,"rows_read":1,"bytes_read":1}}"#
