@@ -23,7 +23,7 @@ const MAX_ROWS: u64 = 100_000;
 /// Bytes of items, unless asked for otherwise: a Scan of so much is 16,384 read units.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// `{"rows": 1000, "max_bytes": 67108864}`, both optional.
+/// `{"rows": 1000, "max_bytes": 67108864}`, both optional; bytes also as `500MB`.
 pub(super) async fn begin(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -51,9 +51,8 @@ pub(super) async fn begin(
             "rows must be a number from 1 to {MAX_ROWS}"
         )));
     }
-    let max_bytes = number(&params, "max_bytes")?
-        .unwrap_or(MAX_BYTES)
-        .min(MAX_BYTES);
+    let max_bytes = params.get("max_bytes").map(bytes).transpose()?;
+    let max_bytes = max_bytes.unwrap_or(MAX_BYTES).min(MAX_BYTES);
     let Some(sources) = app.sources.clone() else {
         return Err(ApiError::bad_request(super::integrations::NO_CREDENTIALS));
     };
@@ -96,4 +95,49 @@ fn number(params: &AllParams, name: &str) -> ApiResult<Option<u64>> {
                 .map_err(|_| ApiError::bad_request(format!("{name} must be a whole number")))
         })
         .transpose()
+}
+
+/// `500`, `500MB`, `1 GiB`. What is too large to count is as much as there can be.
+fn bytes(text: &str) -> ApiResult<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = text.split_at(digits);
+    let unit_bytes: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => 0,
+    };
+    if digits == 0 || unit_bytes == 0 {
+        return Err(ApiError::bad_request(
+            "max_bytes must be a whole number of bytes, or one with a unit, as 500MB",
+        ));
+    }
+    let count: u64 = count.parse().unwrap_or(u64::MAX);
+    Ok(count.saturating_mul(unit_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_may_have_a_unit() {
+        for (text, wanted) in [
+            ("0", 0),
+            ("500", 500),
+            ("500MB", 500_000_000),
+            ("1gb", 1_000_000_000),
+            ("2 KiB", 2048),
+            ("99999999999999999999GB", u64::MAX),
+        ] {
+            assert_eq!(bytes(text).ok(), Some(wanted), "{text}");
+        }
+        for text in ["", "MB", "1.5MB", "-1", "5 apples"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
 }
