@@ -27,6 +27,7 @@ use crate::store::{Installation, SqliteStore};
 use crate::telemetry;
 use crate::worker::Supervisor;
 
+mod absent;
 mod build;
 mod caller;
 mod connectors;
@@ -42,6 +43,7 @@ mod local_tokens;
 mod logs;
 mod mirrors;
 mod params;
+mod pipes;
 mod policies;
 mod quarantine;
 mod samples;
@@ -85,6 +87,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .merge(tinybird_routes())
         .merge(own_routes())
+        .merge(absent::routes())
         .fallback(error::no_such_endpoint)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -158,11 +161,19 @@ fn tinybird_routes() -> Router<Arc<App>> {
             get(deployments::show).delete(deployments::discard),
         )
         .route("/v1/deployments/{id}/set-live", post(deployments::set_live))
-        .route("/v0/datasources", get(datasources::list))
+        .route(
+            "/v0/datasources",
+            get(datasources::list).post(absent::rows_sent),
+        )
         .route("/v0/datasources/{name}", get(datasources::show))
         .route("/v0/datasources/{name}/stop", post(datasources::stop))
         .route("/v0/datasources/{name}/start", post(datasources::start))
         .route("/v0/datasources/{name}/sample", post(samples::begin))
+        .route("/v0/pipes", get(pipes::list))
+        .route("/v1/pipes", get(pipes::list))
+        .route("/v0/pipes/{name}", get(pipes::show).post(pipes::run))
+        .route("/v1/pipes/{name}", get(pipes::show))
+        .route("/v0/pipes/{name}/{*part}", post(pipes::run_part))
         .route("/v0/sql", get(sql::get).post(sql::post))
         .route("/v0/connectors", get(connectors::list))
         .route("/v0/connectors/{name}", get(connectors::show))

@@ -20,6 +20,10 @@ async fn a_build_without_connections_makes_the_table_and_starts_nothing() {
                     "level": "INFO",
                     "resource": "datasources/orders.datasource",
                     "message": "data source 'orders' is not connected to its DynamoDB table yet; run: tb build --with-connections",
+                }, {
+                    "level": "WARNING",
+                    "resource": "pipes/order_count.pipe",
+                    "message": "pipe 'order_count' is kept and not run: endpoints, materializations, copies and sinks are not part of this version; run its SQL with: tb sql",
                 }],
                 "token_changes": [{
                     "token_name": "dashboard",

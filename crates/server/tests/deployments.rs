@@ -22,6 +22,10 @@ async fn a_promoted_deployment_is_live_at_once_and_names_its_export() {
                 "updated_at": "<updated_at>",
                 "feedback": [{
                     "level": "WARNING",
+                    "resource": "pipes/order_count.pipe",
+                    "message": "pipe 'order_count' is kept and not run: endpoints, materializations, copies and sinks are not part of this version; run its SQL with: tb sql",
+                }, {
+                    "level": "WARNING",
                     "resource": "orders.datasource",
                     "message": "DynamoDB initial export backfill started for data source 'orders'. Export ARN: arn:aws:dynamodb:us-east-1:123456789012:table/orders/export/00",
                 }],

@@ -4,6 +4,7 @@
 
 mod branches;
 mod builds;
+mod clients;
 mod datasources;
 mod deployments;
 mod destructive;

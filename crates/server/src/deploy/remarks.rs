@@ -20,6 +20,16 @@ pub(super) fn remark_steps(wanted: &Wanted, steps: &[Step<'_>], report: &mut Rep
             );
         }
     }
+    for pipe in &wanted.project.pipes {
+        report.remark(
+            Level::Warning,
+            &pipe.path,
+            format!(
+                "pipe '{}' is kept and not run: endpoints, materializations, copies and sinks are not part of this version; run its SQL with: tb sql",
+                pipe.name
+            ),
+        );
+    }
     for step in steps {
         let path = &step.datasource.path;
         if let (TableStep::Change(TableChange::Add(columns)), Some(_)) =
@@ -86,6 +96,7 @@ impl Deployer {
             let Some(first) = same.first() else { continue };
             let more = match same.len() {
                 1 => String::new(),
+                2 => " and 1 other".to_owned(),
                 count => format!(" and {} others", count - 1),
             };
             let name = &step.datasource.name;
