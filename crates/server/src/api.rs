@@ -49,6 +49,7 @@ mod quarantine;
 mod samples;
 mod sql;
 mod tokens;
+mod unread;
 mod upload;
 mod variables;
 mod verifications;
@@ -101,6 +102,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback_service(routes)
         .layer(middleware::from_fn(params::lift_form_token))
         .layer(middleware::map_request(without_trailing_slash))
+        .layer(middleware::from_fn(unread::read_to_the_end))
 }
 
 fn tinybird_routes() -> Router<Arc<App>> {

@@ -1,6 +1,8 @@
 //! What the official clients ask for beside the life of a connection. `make clients` runs the clients themselves.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::{ORDERS, PIPE, Server, answer, masked};
 
@@ -147,4 +149,30 @@ async fn what_this_version_does_not_do_is_refused_with_what_to_do_instead() {
     }
     let request = server.request("POST", "/v0/events?name=orders", "p.bad");
     assert_eq!(answer(request).await.0, 403);
+}
+
+/// The SDK for TypeScript said «fetch failed»: the connection was reset while it was still sending.
+#[tokio::test]
+async fn a_refusal_arrives_although_nobody_read_the_upload() {
+    const UPLOAD_BYTES: usize = 16 << 20;
+    let server = Server::start().await;
+    let mut client = TcpStream::connect(("127.0.0.1", server.port))
+        .await
+        .unwrap();
+    let head = format!(
+        "POST /v1/deploy HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer p.wrong\r\ncontent-length: {UPLOAD_BYTES}\r\nconnection: close\r\n\r\n"
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(&vec![b'x'; UPLOAD_BYTES]).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(answer.contains("invalid authentication token"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_limits_of_a_workspace_are_an_object() {
+    let server = Server::start().await;
+    let workspace = server.ok("GET", "/v0/workspace").await;
+    assert_eq!(workspace["limits"], json!({}));
 }

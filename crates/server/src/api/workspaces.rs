@@ -173,7 +173,7 @@ pub(super) async fn current_classic(
             "is_branch".to_owned(),
             json!(caller.workspace.parent.is_some()),
         );
-        object.insert("limits".to_owned(), json!([]));
+        object.insert("limits".to_owned(), json!({}));
     }
     Json(workspace)
 }
