@@ -1,6 +1,6 @@
 # Every command that people and CI run. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: bench bench-quick bench-check bench-record bench-pictures bench-programs help engine ministack build release test sim sim-week mutants chaos lint fmt demo demo-build verify-big fuzz fuzz-build fuzz-corpus clean
+.PHONY: bench bench-quick bench-check bench-record bench-pictures bench-programs help engine ministack build release test sim sim-week mutants chaos lint fmt demo demo-build clients verify-big fuzz fuzz-build fuzz-corpus clean
 
 ITEMS ?= 10000
 ROWS ?= 1000000
@@ -71,6 +71,10 @@ fmt: ## format the code
 
 demo: engine demo-build ## a table appears in ClickHouse and is followed (ITEMS=n, SECONDS=n, SEED=n, KEEP=1, PROFILE=release)
 	@python3 demo/demo.py --bin target/$(PROFILE) --items $(ITEMS) --seconds $(SECONDS) --seed $(SEED) $(if $(KEEP),--keep)
+
+clients: engine demo-build ## the official command line and SDKs, as published, live a connection's life here (ONLY=cli|typescript|python)
+	@sh clients/install.sh target/clients
+	@python3 clients/run.py --bin target/$(PROFILE) --clients target/clients $(if $(ONLY),--only '$(ONLY)')
 
 verify-big: engine release ## one wrong row among ROWS=n is found and mended while writes go on (SEED=n)
 	@python3 demo/verify_big.py --bin target/release --rows $(ROWS) --seed $(SEED)
