@@ -8,6 +8,7 @@ PIPE = "NODE endpoint\nSQL >\n    SELECT count() AS n FROM orders FINAL\n\nTYPE 
 
 def run(stage):
     local(stage)
+    clear(stage)
     wizard(stage)
     cloud(stage)
     mistakes(stage)
@@ -67,6 +68,15 @@ def local(stage):
     tb("deploy", says="No changes", lacks=["backfill started", "| new "])
     tb("deployment", "ls", says="Live")
     stage.drop_workspace(name)
+
+
+def clear(stage):
+    """The workspace that every server has is deleted and made again."""
+    folder = stage.project("cli-clear")
+    tb = commands(stage, "cli, Local", folder)
+    tb("--host", stage.url, "--token", stage.tokens["workspace_admin_token"], "workspace", "current", says="Workspace")
+    tb("local", "clear", "--yes", says="Workspace")
+    tb("datasource", "ls")
 
 
 def refused(tb, folder):

@@ -176,3 +176,28 @@ async fn the_limits_of_a_workspace_are_an_object() {
     let workspace = server.ok("GET", "/v0/workspace").await;
     assert_eq!(workspace["limits"], json!({}));
 }
+
+/// `tb local clear` and the SDK's `clear --local` list workspaces to see that the one they deleted is gone.
+#[tokio::test]
+async fn the_default_workspace_is_cleared_as_clients_do_it() {
+    let server = Server::with_secret().await;
+    server.build("", ORDERS).await;
+    let user = server.tokens["user_token"].as_str().unwrap();
+    let names = async || {
+        let listed = server.get("/v1/user/workspaces", user).await.1;
+        let listed = listed["workspaces"].as_array().unwrap().clone();
+        let name = |workspace: &serde_json::Value| workspace["name"].as_str().unwrap().to_owned();
+        listed.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["Workspace"]);
+    let path = "/v1/workspaces/Workspace?hard_delete_confirmation=yes";
+    let (status, body) = answer(server.request("DELETE", path, user)).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(names().await, Vec::<String>::new());
+    let request = server.request("POST", "/v1/workspaces?name=Workspace", user);
+    assert_eq!(answer(request).await.0, 200);
+    assert_eq!(names().await, ["Workspace"]);
+    // It is the one that the server's own tokens use, and it is empty.
+    let (_, datasources) = server.get("/v0/datasources", user).await;
+    assert_eq!(datasources, json!({ "datasources": [] }));
+}

@@ -23,6 +23,39 @@ pub(super) struct Caller {
     pub(super) workspace: Workspace,
 }
 
+/// A verified token whose workspace may not be there: the default one, after somebody deleted it.
+///
+/// For what clients do to clear it: list, which must not show it, and make it again.
+pub(super) struct Visitor {
+    token: TokenRow,
+    workspace: Option<Workspace>,
+}
+
+impl Visitor {
+    /// `None` is one of the server's own tokens, without the default workspace.
+    pub(super) fn into_caller(self) -> Option<Caller> {
+        let token = self.token;
+        self.workspace.map(|workspace| Caller { token, workspace })
+    }
+
+    pub(super) fn require_server_admin(&self) -> ApiResult<()> {
+        require_server_admin(&self.token)
+    }
+}
+
+fn is_server_admin(token: &TokenRow) -> bool {
+    matches!(token.kind, TokenKind::User | TokenKind::Admin)
+}
+
+fn require_server_admin(token: &TokenRow) -> ApiResult<()> {
+    if is_server_admin(token) {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(
+        "this needs a user token or the admin token of the server; see: tb local ls",
+    ))
+}
+
 impl Caller {
     /// Whether the token may do everything in its workspace.
     pub(super) fn is_admin(&self) -> bool {
@@ -31,7 +64,7 @@ impl Caller {
 
     /// Whether the token may do everything in every workspace.
     pub(super) fn is_server_admin(&self) -> bool {
-        matches!(self.token.kind, TokenKind::User | TokenKind::Admin)
+        is_server_admin(&self.token)
     }
 
     /// Whether the token may do `kind` to `resource`.
@@ -45,15 +78,6 @@ impl Caller {
             return Ok(());
         }
         Err(self.refusal(&Scope::everywhere("ADMIN")))
-    }
-
-    pub(super) fn require_server_admin(&self) -> ApiResult<()> {
-        if self.is_server_admin() {
-            return Ok(());
-        }
-        Err(ApiError::forbidden(
-            "this needs a user token or the admin token of the server; see: tb local ls",
-        ))
     }
 
     pub(super) fn require(&self, kind: &str, resource: &str) -> ApiResult<()> {
@@ -79,6 +103,19 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> ApiResult<Self> {
+        let Visitor { token, workspace } = Visitor::from_request_parts(parts, app).await?;
+        let workspace = match workspace {
+            Some(workspace) => workspace,
+            None => app.default_workspace().await?,
+        };
+        Ok(Self { token, workspace })
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Visitor {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> ApiResult<Self> {
         let text = token_of(parts, app).await?;
         let refused = || {
             ApiError::forbidden(
@@ -91,8 +128,8 @@ impl FromRequestParts<Arc<App>> for Caller {
             return Err(refused());
         }
         let workspace = match &token.workspace_id {
-            Some(id) => app.store.workspace(id).await?.ok_or_else(refused)?,
-            None => app.default_workspace().await?,
+            Some(id) => Some(app.store.workspace(id).await?.ok_or_else(refused)?),
+            None => app.store.workspace(DEFAULT_WORKSPACE).await?,
         };
         Ok(Self { token, workspace })
     }
