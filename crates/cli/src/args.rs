@@ -107,6 +107,13 @@ pub(crate) enum Command {
     /// Check the project's files without a server
     #[command(after_help = CHECK_EXAMPLES)]
     Check,
+    /// Say what an error code or a state of a mirror means, and what to do
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain {
+        /// A code, a state, or words of an error; without any, all codes are listed
+        #[arg(value_name = "CODE")]
+        code: Vec<String>,
+    },
     /// Write the project's files in their canonical form
     #[command(after_help = FMT_EXAMPLES)]
     Fmt(FmtArgs),
@@ -279,6 +286,16 @@ const CHECK_EXAMPLES: &str = "Examples:
   tb check
   tb check --output json
   tb check --cwd examples/orders";
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  tb explain                          every code
+  tb explain engine-not-supported     a mistake in a file
+  tb explain pitr_disabled            why a table cannot be mirrored
+  tb explain healing                  a state of `tb datasource ls`
+  tb explain exit-4                   an exit code of `tb`
+  tb explain 'PITR must be enabled'   words of an error
+
+The same pages are in docs/errors. Needs no server.";
 
 const SQL_EXAMPLES: &str = "Examples:
   tb sql 'SELECT count() FROM orders FINAL'

@@ -8,6 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod datasource;
 pub(crate) mod deploy;
 pub(crate) mod deployment;
+pub(crate) mod explain;
 pub(crate) mod fmt;
 pub(crate) mod info;
 pub(crate) mod job;

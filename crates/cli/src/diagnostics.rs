@@ -31,7 +31,7 @@ pub(crate) fn human(
     let blocks = diagnostics.iter().map(|diagnostic| {
         let mistake = Mistake {
             is_error: diagnostic.severity == Severity::Error,
-            code: Some(diagnostic.code),
+            code: Some(diagnostic.code.name()),
             message: &diagnostic.message,
             path: &diagnostic.path,
             text: text_of(&diagnostic.path, files),
@@ -67,12 +67,13 @@ pub(crate) fn marked(
     block(&mistake, colour, width)
 }
 
-/// A mistake that a server describes as `line:column: message; help: advice`.
+/// A mistake that a server describes as `line:column: message [code]; help: advice`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     line: usize,
     column: usize,
     message: String,
+    code: Option<String>,
     help: Option<String>,
 }
 
@@ -85,10 +86,17 @@ impl Place {
             Some((message, help)) => (message, Some(help.to_owned())),
             None => (rest, None),
         };
+        let message = message.trim();
+        let coded = message.strip_suffix(']').and_then(|m| m.rsplit_once(" ["));
+        let (message, code) = match coded {
+            Some((message, code)) => (message, Some(code.to_owned())),
+            None => (message, None),
+        };
         Some(Self {
             line: line.parse().ok()?,
             column: column.parse().ok()?,
-            message: message.trim().to_owned(),
+            message: message.to_owned(),
+            code,
             help,
         })
     }
@@ -114,7 +122,7 @@ pub(crate) fn marked_place(
 ) -> String {
     let mistake = Mistake {
         is_error: true,
-        code: None,
+        code: place.code.as_deref(),
         message: &place.message,
         path,
         text,
@@ -131,7 +139,7 @@ pub(crate) fn json(diagnostics: &[Diagnostic], files: &[SourceFile]) -> Value {
         let (line, column) = diagnostic.line_column(text_of(&diagnostic.path, files));
         json!({
             "severity": if diagnostic.severity == Severity::Error { "error" } else { "warning" },
-            "code": diagnostic.code,
+            "code": diagnostic.code.name(),
             "path": diagnostic.path,
             "line": line,
             "column": column,
@@ -214,11 +222,17 @@ mod tests {
 
     #[test]
     fn a_place_that_a_server_names_is_found() {
-        let place = Place::parse("2:14: the secret is not set; help: run: tb secret set x");
+        let place = Place::parse(
+            "2:14: the secret is not set [secret-not-set]; help: run: tb secret set x",
+        );
         let Some(place) = place else {
             panic!("not read")
         };
         assert_eq!(place.help.as_deref(), Some("run: tb secret set x"));
+        assert_eq!(
+            (place.message.as_str(), place.code.as_deref()),
+            ("the secret is not set", Some("secret-not-set"))
+        );
         let text = "TYPE dynamodb\nDYNAMODB_ARN {{ x }}\nDYNAMODB_REGION y\n";
         assert_eq!(&text[place.span(text)], "{{ x }}");
         assert_eq!(place.span("short"), 5..5);

@@ -11,8 +11,8 @@ use crate::args::{
 use crate::commands::connection::environments::Sessions;
 use crate::commands::connection::{add_table, doctor, list, policy, remove, wizard};
 use crate::commands::{
-    branch, build, check, completions, datasource, deploy, deployment, fmt, info, job, local,
-    login, logs, open, plan, quarantine, resync, sample, secret, server, sql, token, verify,
+    branch, build, check, completions, datasource, deploy, deployment, explain, fmt, info, job,
+    local, login, logs, open, plan, quarantine, resync, sample, secret, server, sql, token, verify,
     workspaces,
 };
 use crate::env_vars;
@@ -50,6 +50,7 @@ pub(crate) fn run(cli: Cli, printer: &Printer) -> Outcome {
             let folder = folder(&global, &env)?;
             check::run(&folder, &files::tinyb_file(&folder), printer)
         }
+        Command::Explain { code } => explain::run(&code, printer),
         Command::Build(args) => {
             let options = build::Options {
                 with_connections: args.with_connections,
@@ -165,10 +166,7 @@ pub(crate) fn run(cli: Cli, printer: &Printer) -> Outcome {
             open::run(&session(&global, &env)?, no_browser, &env, printer)
         }
         Command::Completions { shell } => completions::run(shell, printer),
-        Command::Info => {
-            let session = session(&global, &env)?;
-            wait_for(info::run(&session, printer))
-        }
+        Command::Info => wait_for(info::run(&session(&global, &env)?, printer)),
     }
 }
 

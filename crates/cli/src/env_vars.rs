@@ -57,4 +57,6 @@ Exit codes:
   3    the server cannot be reached
   4    refused: token, destructive change, missing confirmation
   5    the server failed, or could not be started or stopped
-  130  interrupted";
+  130  interrupted
+
+`tb explain CODE` says more about the codes of errors, states and exits.";

@@ -15,6 +15,8 @@ pub(crate) struct Mirror {
     pub(crate) state: String,
     /// Why, when the state is not a good one.
     pub(crate) reason: Option<String>,
+    /// A word for it, which `tb explain` knows.
+    pub(crate) reason_code: Option<String>,
     /// What to do about it.
     pub(crate) next_action: Option<String>,
     /// What has not moved although it should have.

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 
 use crate::program::Program;
 
-const COMMANDS: [&str; 67] = [
+const COMMANDS: [&str; 68] = [
     "",
     "local",
     "local start",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 67] = [
     "deployment promote",
     "deployment discard",
     "check",
+    "explain",
     "fmt",
     "sql",
     "connection",
@@ -111,27 +112,71 @@ fn the_short_help_shows_where_to_start() {
     assert_snapshot!(help("", "-h"));
 }
 
-/// The words of every `tb` line in the guides. `--help` at the end wins over what is missing, not over what is unknown.
+/// The words of every `tb` line in the guides and on the pages of errors. `--help` at the end wins over what is missing,
+/// not over what is unknown.
 #[test]
 fn the_guides_show_commands_that_there_are() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide");
-    let mut seen = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let text = std::fs::read_to_string(&path).unwrap();
-        for line in text.lines().filter(|line| line.starts_with("tb ")) {
-            // A comment, a redirection, or a line that goes on.
-            let ends = [" #", " >", " \\"]
-                .iter()
-                .filter_map(|mark| line.find(mark));
-            let command = &line[..ends.min().unwrap_or(line.len())];
-            let words = command.split_whitespace().skip(1).chain(["--help"]);
-            let ran = Program::new().run(&words.collect::<Vec<_>>());
-            assert_eq!(ran.code, 0, "{}: {line}\n{ran}", path.display());
-            seen += 1;
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
+    for (folder, at_least) in [("guide", 60), ("errors", 30)] {
+        let mut seen = 0;
+        for entry in std::fs::read_dir(format!("{docs}/{folder}")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.ends_with("official-clients.md") {
+                // The other command line of that name.
+                continue;
+            }
+            for command in commands_of(&std::fs::read_to_string(&path).unwrap()) {
+                let words = words_of(&command);
+                let ran = Program::new().run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+                assert_eq!(ran.code, 0, "{}: {command}\n{ran}", path.display());
+                seen += 1;
+            }
+        }
+        assert!(seen >= at_least, "{folder}: {seen}");
+    }
+}
+
+/// Lines that begin with `tb`, and code within a line: `` `tb ...` ``.
+fn commands_of(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut in_block = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            in_block = !in_block;
+        } else if in_block && line.starts_with("tb ") {
+            found.push(line.to_owned());
+        } else if !in_block {
+            let code = line.split('`').skip(1).step_by(2);
+            // What speaks of commands in general.
+            found.extend(
+                code.filter(|code| {
+                    code.starts_with("tb ") && !code.contains("...") && !code.contains("COMMAND")
+                })
+                .map(str::to_owned),
+            );
         }
     }
-    assert!(seen > 10, "{seen}");
+    found
+}
+
+/// The arguments of a command as a shell would give them, and `--help`.
+fn words_of(command: &str) -> Vec<String> {
+    // A comment, a redirection, a second command, or a line that goes on.
+    let ends = [" #", " >", " \\", " ||"]
+        .iter()
+        .filter_map(|mark| command.find(mark));
+    let command = &command[..ends.min().unwrap_or(command.len())];
+    let (mut words, mut quote) = (vec![String::new()], None);
+    for c in command.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, ' ') => words.push(String::new()),
+            (_, c) => words.last_mut().unwrap().push(c),
+        }
+    }
+    let given = words.into_iter().skip(1).filter(|word| !word.is_empty());
+    given.chain(["--help".to_owned()]).collect()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::code::Code;
 use crate::json_path::JsonPath;
 use crate::model::{Column, Spanned};
 use crate::schema::SchemaReader;
@@ -76,7 +77,7 @@ impl SchemaReader<'_, '_, '_> {
                 return None;
             }
             self.report.error(
-                "column-name-invalid",
+                Code::ColumnNameInvalid,
                 &token.span,
                 "this is not a column name",
                 "expected the name of a column",
@@ -115,7 +116,7 @@ impl SchemaReader<'_, '_, '_> {
         column.broken = true;
         let name = &column.column.name;
         self.report.error(
-            "column-type-missing",
+            Code::ColumnTypeMissing,
             &column.name_span,
             format!("column {name} has no type"),
             "expected a type after the name",
@@ -163,7 +164,7 @@ impl SchemaReader<'_, '_, '_> {
                 rest => format!("write `json:$.{rest}` in backticks"),
             };
             self.broken(
-                "json-path-invalid",
+                Code::JsonPathInvalid,
                 &inner,
                 "a json path starts with `json:`",
                 "not a json path",
@@ -182,7 +183,7 @@ impl SchemaReader<'_, '_, '_> {
                     column.path_span = Some(span);
                 } else {
                     self.broken(
-                        "column-syntax",
+                        Code::ColumnSyntax,
                         &inner,
                         "the column has a second json path",
                         "the first one counts",
@@ -201,7 +202,7 @@ impl SchemaReader<'_, '_, '_> {
                     }
                 };
                 self.broken(
-                    "json-path-invalid",
+                    Code::JsonPathInvalid,
                     &(at..span.end),
                     "the json path cannot be read",
                     error.reason,
@@ -214,7 +215,7 @@ impl SchemaReader<'_, '_, '_> {
     /// Reports a mistake in the column that is being read.
     fn broken(
         &mut self,
-        code: &'static str,
+        code: Code,
         span: &Range<usize>,
         message: &str,
         label: &str,
@@ -249,7 +250,7 @@ impl SchemaReader<'_, '_, '_> {
         let tokens = &self.tokens[start..self.at];
         let Some((first, last)) = tokens.first().zip(tokens.last()) else {
             self.broken(
-                "column-syntax",
+                Code::ColumnSyntax,
                 &keyword.span,
                 "nothing follows the keyword",
                 "expected an expression",
@@ -265,7 +266,7 @@ impl SchemaReader<'_, '_, '_> {
         let span = first.span.start..last.span.end;
         if self.text[span.clone()].contains("{{") {
             self.broken(
-                "secret-not-allowed",
+                Code::SecretNotAllowed,
                 &span,
                 "SCHEMA cannot hold a secret",
                 "written as it is",
@@ -283,7 +284,7 @@ impl SchemaReader<'_, '_, '_> {
             .cloned()
         else {
             self.broken(
-                "column-syntax",
+                Code::ColumnSyntax,
                 &keyword.span,
                 "CODEC has no list of codecs",
                 "expected parentheses",
@@ -335,7 +336,7 @@ impl SchemaReader<'_, '_, '_> {
             }
         }
         self.broken(
-            "column-form-not-supported",
+            Code::ColumnFormNotSupported,
             &span,
             &format!("{form} is not supported in SCHEMA"),
             "not supported",
@@ -348,7 +349,7 @@ impl SchemaReader<'_, '_, '_> {
         let text = self.text_of(token);
         if text.starts_with('#') {
             self.report.warning(
-                "comment-in-schema",
+                Code::CommentInSchema,
                 &token.span,
                 "`#` does not start a comment in SCHEMA",
                 "",
@@ -366,7 +367,7 @@ impl SchemaReader<'_, '_, '_> {
             let path = text.strip_prefix("json:").unwrap_or(text);
             let help = format!("write `json:{path}`");
             self.broken(
-                "json-path-invalid",
+                Code::JsonPathInvalid,
                 &token.span,
                 "a json path stands in backticks",
                 "no backticks around it",
@@ -374,7 +375,7 @@ impl SchemaReader<'_, '_, '_> {
             );
         } else {
             self.broken(
-                "column-syntax",
+                Code::ColumnSyntax,
                 &token.span,
                 "this is not part of a column",
                 "expected a json path, DEFAULT, CODEC or a comma",
@@ -416,20 +417,20 @@ pub(crate) fn is_modifier(word: &str) -> bool {
 }
 
 /// What to say about a quote or parenthesis without a partner.
-fn unclosed(text: &str) -> (&'static str, &'static str, &'static str) {
+fn unclosed(text: &str) -> (Code, &'static str, &'static str) {
     let help = "close it on the same line, or remove it";
     match text.as_bytes().first() {
-        Some(b'`') => ("quote-not-closed", "a backtick is not closed", help),
+        Some(b'`') => (Code::QuoteNotClosed, "a backtick is not closed", help),
         Some(b'(' | b'[') => (
-            "parenthesis-not-closed",
+            Code::ParenthesisNotClosed,
             "a parenthesis is not closed",
             help,
         ),
         Some(b')' | b']') => (
-            "parenthesis-not-opened",
+            Code::ParenthesisNotOpened,
             "a parenthesis is closed that was never opened",
             "remove it",
         ),
-        _ => ("quote-not-closed", "a quote is not closed", help),
+        _ => (Code::QuoteNotClosed, "a quote is not closed", help),
     }
 }

@@ -1,5 +1,6 @@
 //! Column types: refuses the few that ClickHouse would misread, and catches misspelled names.
 
+use crate::code::Code;
 use crate::column::ReadColumn;
 use crate::diagnostic::Report;
 use crate::suggest::nearest;
@@ -86,7 +87,7 @@ pub(crate) fn check(column: &mut ReadColumn, report: &mut Report<'_>) {
     };
     if let Some((message, help)) = refused {
         report.error(
-            "column-type-refused",
+            Code::ColumnTypeRefused,
             &column.type_span,
             message,
             "not accepted",
@@ -103,7 +104,7 @@ pub(crate) fn check(column: &mut ReadColumn, report: &mut Report<'_>) {
     if let Some(meant) = meant {
         let shown: String = word.chars().take(60).collect();
         report.error(
-            "column-type-unknown",
+            Code::ColumnTypeUnknown,
             &column.type_span,
             format!("there is no type {shown}"),
             "unknown type",

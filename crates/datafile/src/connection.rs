@@ -1,6 +1,7 @@
 //! A `.connection` file.
 
 use crate::arn::{RoleArn, is_region};
+use crate::code::Code;
 use crate::commands::{self, FileKind};
 use crate::diagnostic::Report;
 use crate::import::template;
@@ -36,7 +37,7 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Op
     for foreign in &instructions.foreign {
         let near = nearest(foreign, commands::names(FileKind::Connection));
         report.error(
-            "unknown-instruction",
+            Code::UnknownInstruction,
             &foreign.span,
             format!(
                 "`{}` is not an instruction of a dynamodb connection",
@@ -61,8 +62,8 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Op
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         report.error(
             match missing.as_slice() {
-                ["DYNAMODB_REGION"] => "connection-region-missing",
-                _ => "connection-role-missing",
+                ["DYNAMODB_REGION"] => Code::ConnectionRegionMissing,
+                _ => Code::ConnectionRoleMissing,
             },
             &given("TYPE").map_or(0..0, |found| found.line_span.clone()),
             format!("{} {verb} missing", list(&missing)),
@@ -108,7 +109,7 @@ enum Kind {
 fn read_kind(instruction: Option<&Instruction<'_>>, report: &mut Report<'_>) -> Kind {
     let Some(instruction) = instruction else {
         report.error(
-            "connection-type-missing",
+            Code::ConnectionTypeMissing,
             &(0..0),
             "TYPE is missing",
             "",
@@ -124,7 +125,7 @@ fn read_kind(instruction: Option<&Instruction<'_>>, report: &mut Report<'_>) -> 
     let shown: String = written.chars().take(60).collect();
     if OTHER_KINDS.contains(&lower.as_str()) {
         report.error(
-            "connection-type-not-supported",
+            Code::ConnectionTypeNotSupported,
             &written.span,
             format!("connections of type {shown} are not supported; only dynamodb is"),
             "not supported",
@@ -134,7 +135,7 @@ fn read_kind(instruction: Option<&Instruction<'_>>, report: &mut Report<'_>) -> 
     }
     let near = nearest(&lower, [DYNAMODB]);
     report.error(
-        "connection-type-unknown",
+        Code::ConnectionTypeUnknown,
         &written.span,
         match shown.as_str() {
             "" => "TYPE has no value".to_owned(),
@@ -155,7 +156,7 @@ fn read_role(
     let role = template(instruction?, report)?;
     if let Some(Err(error)) = role.literal().map(|text| RoleArn::parse(&text)) {
         report.error(
-            "role-arn-invalid",
+            Code::RoleArnInvalid,
             &role.span,
             "DYNAMODB_ARN is not the ARN of a role",
             error.reason,
@@ -172,7 +173,7 @@ fn read_region(
     let region = template(instruction?, report)?;
     if region.literal().is_some_and(|text| !is_region(&text)) {
         report.error(
-            "region-invalid",
+            Code::RegionInvalid,
             &region.span,
             "DYNAMODB_REGION is not a region",
             "expected the code of a region",

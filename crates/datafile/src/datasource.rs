@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use crate::code::Code;
 use crate::column::ReadColumn;
 use crate::column_type;
 use crate::commands::FileKind;
@@ -54,7 +55,7 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Da
     }
     if schema.is_none() {
         report.error(
-            "schema-missing",
+            Code::SchemaMissing,
             &(0..0),
             "SCHEMA is missing",
             "",
@@ -125,7 +126,7 @@ fn read_columns(instruction: &Instruction<'_>, text: &str, report: &mut Report<'
     let columns = &mut schema.columns;
     if columns.is_empty() {
         report.error(
-            "schema-empty",
+            Code::SchemaEmpty,
             &instruction.name_span,
             "SCHEMA has no columns",
             "expected columns after this line",
@@ -137,7 +138,7 @@ fn read_columns(instruction: &Instruction<'_>, text: &str, report: &mut Report<'
         let new = names.insert(column.column.name.clone());
         if !new {
             report.error(
-                "duplicate-column",
+                Code::DuplicateColumn,
                 &column.name_span,
                 format!("there are two columns named {}", column.column.name),
                 "the second one",
@@ -157,7 +158,7 @@ fn read_backfill(instruction: &Instruction<'_>, report: &mut Report<'_>) -> bool
     let skip = value.eq_ignore_ascii_case("skip");
     if !skip {
         report.error(
-            "backfill-value",
+            Code::BackfillValue,
             &value.span,
             "BACKFILL knows one value, skip",
             "unknown value",
@@ -177,7 +178,7 @@ fn check_secrets(instruction: &Instruction<'_>, report: &mut Report<'_>) {
     let value = instruction.value();
     if value.contains("{{") {
         report.error(
-            "secret-not-allowed",
+            Code::SecretNotAllowed,
             &value.span,
             format!("{name} cannot hold a secret"),
             "written as it is",
@@ -200,7 +201,7 @@ fn read_import(
         .find(|instruction| IMPORTS.contains(&instruction.name));
     if let Some(foreign) = instructions.foreign.first() {
         report.error(
-            "import-not-supported",
+            Code::ImportNotSupported,
             &foreign.span,
             format!("{} imports from something else than DynamoDB, which is not supported", foreign.value),
             "not supported",
@@ -216,7 +217,7 @@ fn read_import(
     }
     if engine_given && engine.name.value.is_empty() {
         report.error(
-            "value-missing",
+            Code::ValueMissing,
             &engine.name.span,
             "ENGINE has no value",
             "expected a value",
@@ -260,9 +261,9 @@ fn check_version_columns(engine: &Engine, columns: &[ReadColumn], report: &mut R
         return;
     }
     let named = [
-        ("engine-ver-column-unknown", "ENGINE_VER", &engine.ver),
+        (Code::EngineVerColumnUnknown, "ENGINE_VER", &engine.ver),
         (
-            "engine-is-deleted-column-unknown",
+            Code::EngineIsDeletedColumnUnknown,
             "ENGINE_IS_DELETED",
             &engine.is_deleted,
         ),

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::code::Code;
+
 /// At most this many mistakes are kept for a file; a file with more is not the file it should be.
 pub(crate) const MAX_PER_FILE: usize = 200;
 
@@ -17,8 +19,8 @@ pub enum Severity {
 /// One mistake in one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Words that stay the same between versions: `engine-not-supported`.
-    pub code: &'static str,
+    /// What it is called: `engine-not-supported`.
+    pub code: Code,
     /// Error or warning.
     pub severity: Severity,
     /// The file, as given by the caller.
@@ -43,7 +45,7 @@ impl Diagnostic {
         (line, before[line_start..].chars().count() + 1)
     }
 
-    /// The whole diagnostic on one line: `orders.datasource:12:16: message. label; help: ...`.
+    /// The whole diagnostic on one line: `orders.datasource:12:16: message. label [code]; help: ...`.
     pub fn one_line(&self, text: &str) -> String {
         let (line, column) = self.line_column(text);
         let mut out = format!("{}:{line}:{column}: {}", self.path, self.message);
@@ -51,6 +53,9 @@ impl Diagnostic {
             out.push_str(". ");
             out.push_str(&self.label);
         }
+        out.push_str(" [");
+        out.push_str(self.code.name());
+        out.push(']');
         if let Some(help) = &self.help {
             out.push_str("; help: ");
             out.push_str(help);
@@ -84,7 +89,7 @@ impl<'a> Report<'a> {
 
     pub(crate) fn error(
         &mut self,
-        code: &'static str,
+        code: Code,
         span: &Range<usize>,
         message: impl Into<String>,
         label: impl Into<String>,
@@ -102,7 +107,7 @@ impl<'a> Report<'a> {
 
     pub(crate) fn warning(
         &mut self,
-        code: &'static str,
+        code: Code,
         span: &Range<usize>,
         message: impl Into<String>,
         label: impl Into<String>,
@@ -121,7 +126,7 @@ impl<'a> Report<'a> {
     fn push(
         &mut self,
         severity: Severity,
-        code: &'static str,
+        code: Code,
         span: &Range<usize>,
         message: String,
         label: String,

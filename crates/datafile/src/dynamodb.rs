@@ -2,6 +2,7 @@
 //!
 //! Which table it is stands in `import.rs`.
 
+use crate::code::Code;
 use crate::column::ReadColumn;
 use crate::diagnostic::Report;
 use crate::engine::{KeyElement, REPLACING, find, unknown_column};
@@ -58,7 +59,7 @@ fn engine_not_supported(engine: &Engine, given: bool, report: &mut Report<'_>) {
     if given {
         let name = &engine.name.value;
         report.error(
-            "engine-not-supported",
+            Code::EngineNotSupported,
             &engine.name.span,
             format!("DynamoDB data sources do not support the {name} engine; ReplacingMergeTree is the only option"),
             "not supported with DynamoDB",
@@ -66,7 +67,7 @@ fn engine_not_supported(engine: &Engine, given: bool, report: &mut Report<'_>) {
         );
     } else {
         report.error(
-            "engine-missing",
+            Code::EngineMissing,
             &engine.name.span,
             "ENGINE is missing; ReplacingMergeTree is the only option for DynamoDB data sources",
             "a mirror needs an engine",
@@ -80,7 +81,7 @@ fn check_version(engine: &Engine, columns: &[ReadColumn], report: &mut Report<'_
         "write the column as `_timestamp DateTime64(3) `json:$.ApproximateCreationDateTime``";
     let Some(ver) = &engine.ver else {
         report.error(
-            "engine-ver-missing",
+            Code::EngineVerMissing,
             &engine.name.span,
             "ENGINE_VER is missing; without it an older change can replace a newer one",
             "does not say which row is newer",
@@ -89,7 +90,7 @@ fn check_version(engine: &Engine, columns: &[ReadColumn], report: &mut Report<'_
         return;
     };
     let Some(column) = column_of(
-        "engine-ver-column-unknown",
+        Code::EngineVerColumnUnknown,
         "ENGINE_VER",
         ver,
         columns,
@@ -99,7 +100,7 @@ fn check_version(engine: &Engine, columns: &[ReadColumn], report: &mut Report<'_
     };
     if !column.broken && !is_version_type(&column.column.ty) {
         report.error(
-            "engine-ver-type",
+            Code::EngineVerType,
             &column.type_span,
             format!(
                 "{} is the column of ENGINE_VER and cannot be {}",
@@ -109,13 +110,13 @@ fn check_version(engine: &Engine, columns: &[ReadColumn], report: &mut Report<'_
             help,
         );
     }
-    check_source("engine-ver-path", "ENGINE_VER", TIME_PATH, column, report);
+    check_source(Code::EngineVerPath, "ENGINE_VER", TIME_PATH, column, report);
 }
 
 fn check_deleted(engine: &Engine, columns: &[ReadColumn], report: &mut Report<'_>) {
     let Some(deleted) = &engine.is_deleted else {
         report.error(
-            "engine-is-deleted-missing",
+            Code::EngineIsDeletedMissing,
             &engine.name.span,
             "ENGINE_IS_DELETED is missing; without it deleted items would stay",
             "does not say which rows are deleted",
@@ -123,13 +124,13 @@ fn check_deleted(engine: &Engine, columns: &[ReadColumn], report: &mut Report<'_
         );
         return;
     };
-    let code = "engine-is-deleted-column-unknown";
+    let code = Code::EngineIsDeletedColumnUnknown;
     let Some(column) = column_of(code, "ENGINE_IS_DELETED", deleted, columns, report) else {
         return;
     };
     if !column.broken && column.column.ty != "UInt8" {
         report.error(
-            "engine-is-deleted-type",
+            Code::EngineIsDeletedType,
             &column.type_span,
             format!(
                 "{} is the column of ENGINE_IS_DELETED and cannot be {}",
@@ -140,7 +141,7 @@ fn check_deleted(engine: &Engine, columns: &[ReadColumn], report: &mut Report<'_
         );
     }
     check_source(
-        "engine-is-deleted-path",
+        Code::EngineIsDeletedPath,
         "ENGINE_IS_DELETED",
         DELETED_PATH,
         column,
@@ -149,7 +150,7 @@ fn check_deleted(engine: &Engine, columns: &[ReadColumn], report: &mut Report<'_
 }
 
 fn column_of<'c>(
-    code: &'static str,
+    code: Code,
     instruction: &str,
     name: &Spanned<String>,
     columns: &'c [ReadColumn],
@@ -164,7 +165,7 @@ fn column_of<'c>(
 
 /// Reports a column that is filled from another place than it must be.
 fn check_source(
-    code: &'static str,
+    code: Code,
     instruction: &str,
     wanted: &str,
     column: &ReadColumn,
@@ -217,7 +218,7 @@ fn check_column(column: &ReadColumn, report: &mut Report<'_>) {
     let name = &column.column.name;
     let (Some(path), Some(span)) = (&column.column.json_path, &column.path_span) else {
         report.error(
-            "json-path-missing",
+            Code::JsonPathMissing,
             &column.span,
             format!(
                 "column {name} has no json path; a DynamoDB data source reads every column from one"
@@ -237,7 +238,7 @@ fn check_column(column: &ReadColumn, report: &mut Report<'_>) {
         return;
     }
     report.error(
-        "json-path-not-offered",
+        Code::JsonPathNotOffered,
         span,
         format!("column {name} is read from {text}, which records do not have"),
         "not part of a record",
@@ -308,7 +309,7 @@ fn check_key(engine: &Engine, key: &[KeyElement], columns: &[ReadColumn], report
         .all(|name| find(columns, name).is_some_and(|c| !c.broken));
     if all_known && !engine.sorting_columns.iter().any(|name| is_attribute(name)) {
         report.error(
-            "sorting-key-without-item-key",
+            Code::SortingKeyWithoutItemKey,
             &whole.span,
             "ENGINE_SORTING_KEY contains no key of the DynamoDB table",
             "no column here is read from `$.Item.<name>`",
@@ -336,7 +337,7 @@ fn check_element(
             .find(|name| is_attribute(&name.value) && !bare.contains(&name.value.as_str()));
         if let Some(name) = lost {
             report.error(
-                "sorting-key-expression",
+                Code::SortingKeyExpression,
                 &element.span,
                 format!("ENGINE_SORTING_KEY has {} only inside an expression; items with the same result would become one row", name.value),
                 "an expression",
@@ -359,7 +360,7 @@ fn check_element(
         let offered = path.is_some_and(|path| is_offered(&path.to_string(), Some(path)));
         if offered && !special && !matches!(root, "Item" | "Keys") {
             report.error(
-                "sorting-key-changes",
+                Code::SortingKeyChanges,
                 &name.span,
                 format!(
                     "ENGINE_SORTING_KEY contains {}, which differs between the changes of one item",

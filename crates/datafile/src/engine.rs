@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::code::Code;
 use crate::column::ReadColumn;
 use crate::diagnostic::Report;
 use crate::lines::Instruction;
@@ -56,7 +57,7 @@ pub(crate) fn read(
         *slot = Some(value);
     } else if instruction.name != "ENGINE_TTL" && instruction.name != "ENGINE_PARTITION_KEY" {
         report.error(
-            "value-missing",
+            Code::ValueMissing,
             &instruction.line_span,
             format!("{} has no value", instruction.name),
             "expected a value",
@@ -90,7 +91,7 @@ pub(crate) fn check_name(engine: &mut Engine, report: &mut Report<'_>) -> bool {
         };
         let shown: String = word.chars().take(60).collect();
         report.error(
-            "engine-unknown",
+            Code::EngineUnknown,
             &engine.name.span,
             format!("there is no engine {shown}"),
             "unknown engine",
@@ -103,7 +104,7 @@ pub(crate) fn check_name(engine: &mut Engine, report: &mut Report<'_>) -> bool {
         .map_or("", |(_, rest)| rest.trim_end_matches(')').trim());
     if !arguments.is_empty() {
         report.error(
-            "engine-arguments",
+            Code::EngineArguments,
             &engine.name.span,
             "ENGINE takes the name of an engine only",
             "has arguments",
@@ -280,7 +281,7 @@ pub(crate) fn check_key(
 
 fn missing_key(span: &Range<usize>, message: &str, label: &str, report: &mut Report<'_>) {
     report.error(
-        "sorting-key-missing",
+        Code::SortingKeyMissing,
         span,
         message,
         label,
@@ -297,7 +298,7 @@ fn check_key_column(
     let span = &name.span;
     let Some(column) = find(columns, name) else {
         unknown_column(
-            "sorting-key-column-unknown",
+            Code::SortingKeyColumnUnknown,
             "ENGINE_SORTING_KEY",
             name,
             columns,
@@ -308,7 +309,7 @@ fn check_key_column(
     let ty = column.column.ty.as_str();
     if ty.starts_with("Nullable(") || ty.starts_with("LowCardinality(Nullable(") {
         report.error(
-            "sorting-key-nullable",
+            Code::SortingKeyNullable,
             span,
             format!(
                 "ENGINE_SORTING_KEY contains {}, which can be NULL",
@@ -319,7 +320,7 @@ fn check_key_column(
         );
     } else if ty.starts_with("AggregateFunction(") {
         report.error(
-            "sorting-key-aggregate",
+            Code::SortingKeyAggregate,
             span,
             format!(
                 "ENGINE_SORTING_KEY contains {}, which is an aggregate state",
@@ -339,7 +340,7 @@ fn check_key_column(
                 .is_some_and(|other| other.value == name.value)
         {
             report.error(
-                "sorting-key-version",
+                Code::SortingKeyVersion,
                 span,
                 format!(
                     "ENGINE_SORTING_KEY contains {}, the column of {instruction}",
@@ -372,7 +373,7 @@ pub(crate) fn find<'c>(columns: &'c [ReadColumn], name: &str) -> Option<&'c Read
 
 /// Says that an instruction names a column that is not there.
 pub(crate) fn unknown_column(
-    code: &'static str,
+    code: Code,
     instruction: &str,
     name: &Spanned<String>,
     columns: &[ReadColumn],

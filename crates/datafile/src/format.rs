@@ -1,5 +1,6 @@
 //! The canonical text of a file, where nothing that somebody wrote gets lost by it.
 
+use crate::code::Code;
 use crate::commands::FileKind;
 use crate::diagnostic::Report;
 use crate::lines::{self, Body};
@@ -64,7 +65,7 @@ pub fn format_file(file: &SourceFile) -> Result<String, NotFormatted> {
 fn read(file: &SourceFile) -> Option<Resource> {
     let parsed = parse_project(std::slice::from_ref(file));
     let broken = parsed.diagnostics.iter().any(|diagnostic| {
-        diagnostic.severity == crate::Severity::Error && diagnostic.code != "connection-not-found"
+        diagnostic.severity == crate::Severity::Error && diagnostic.code != Code::ConnectionNotFound
     });
     if broken {
         return None;

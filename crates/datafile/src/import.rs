@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::arn::{TableArn, is_bucket_name};
+use crate::code::Code;
 use crate::diagnostic::Report;
 use crate::lines::Instruction;
 use crate::model::{Import, Spanned};
@@ -24,7 +25,7 @@ pub(crate) fn template(
     let value = instruction.value();
     if value.value.is_empty() {
         report.error(
-            "value-missing",
+            Code::ValueMissing,
             &instruction.line_span,
             format!("{} has no value", instruction.name),
             "expected a value",
@@ -37,7 +38,7 @@ pub(crate) fn template(
         Err(error) => {
             let span = part_of(&value.span, &value.value, error.span);
             report.error(
-                "secret-syntax",
+                Code::SecretSyntax,
                 &span,
                 format!("{} has braces that are not a secret", instruction.name),
                 error.label,
@@ -81,7 +82,7 @@ pub(crate) fn read(instructions: &[Instruction<'_>], report: &mut Report<'_>) ->
             .collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         report.error(
-            "import-incomplete",
+            Code::ImportIncomplete,
             &first.name_span,
             format!("{} {verb} missing", list(&missing)),
             "the import starts here",
@@ -125,7 +126,7 @@ fn check_table_arn(arn: &Spanned<Template>, report: &mut Report<'_>) {
             _ => format!("write `{}`", example("IMPORT_TABLE_ARN")),
         };
         report.error(
-            "table-arn-invalid",
+            Code::TableArnInvalid,
             &arn.span,
             "IMPORT_TABLE_ARN is not the ARN of a table",
             error.reason,
@@ -158,7 +159,7 @@ fn check_bucket(bucket: &Spanned<Template>, report: &mut Report<'_>) {
     }
     if name.len() < rest.len() {
         report.error(
-            "bucket-has-path",
+            Code::BucketHasPath,
             &span(scheme + name.len()..text.len()),
             "IMPORT_EXPORT_BUCKET is a bucket, not a path in one",
             "remove this",
@@ -167,7 +168,7 @@ fn check_bucket(bucket: &Spanned<Template>, report: &mut Report<'_>) {
     }
     if !is_bucket_name(name) {
         report.error(
-            "bucket-name-invalid",
+            Code::BucketNameInvalid,
             &span(scheme..scheme + name.len()),
             "IMPORT_EXPORT_BUCKET is not the name of a bucket",
             "not a bucket name",
@@ -182,7 +183,7 @@ fn bucket_scheme(span: &Range<usize>, name: &str, report: &mut Report<'_>) {
         name => format!("write `IMPORT_EXPORT_BUCKET {name}`"),
     };
     report.error(
-        "bucket-has-scheme",
+        Code::BucketHasScheme,
         span,
         "IMPORT_EXPORT_BUCKET is a name, not a URL",
         "remove this",

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::code::Code;
 use crate::diagnostic::Report;
 use crate::lines::{Body, Instruction};
 use crate::model::Index;
@@ -31,7 +32,7 @@ pub(crate) fn read(
         match read_line(file, &tokens) {
             Some(index) => indexes.push(index),
             None => report.error(
-                "index-syntax",
+                Code::IndexSyntax,
                 &span,
                 "this is not an index",
                 "expected a name, an expression, TYPE and a type",

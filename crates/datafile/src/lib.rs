@@ -43,6 +43,7 @@
 #![warn(missing_docs)]
 
 mod arn;
+mod code;
 mod column;
 mod column_type;
 mod commands;
@@ -68,6 +69,7 @@ mod suggest;
 mod tokens;
 
 pub use arn::{ArnError, RoleArn, TableArn, is_bucket_name, is_region};
+pub use code::Code;
 pub use diagnostic::{Diagnostic, Severity};
 pub use format::{NotFormatted, format_file};
 pub use json_path::{JsonPath, JsonPathError};

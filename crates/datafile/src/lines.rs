@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::code::Code;
 use crate::commands::{self, FileKind, Meaning, Shape};
 use crate::diagnostic::Report;
 use crate::model::Spanned;
@@ -138,7 +139,7 @@ pub(crate) fn drop_repeated(
         let repeated = seen.contains(&name) && !repeatable.contains(&name);
         if repeated {
             report.error(
-                "duplicate-instruction",
+                Code::DuplicateInstruction,
                 &instruction.name_span,
                 format!("{name} is given twice"),
                 "the first one counts",
@@ -170,7 +171,7 @@ impl<'t> Reader<'t, '_, '_> {
         let (tokens, unclosed) = tokenise(&self.text[line.clone()], line.start);
         if let Some(at) = unclosed {
             self.report.error(
-                "quote-not-closed",
+                Code::QuoteNotClosed,
                 &(at..at + 1),
                 "a quote is not closed",
                 "opened here",
@@ -211,14 +212,14 @@ impl<'t> Reader<'t, '_, '_> {
                     .push(Spanned::new(word.to_ascii_uppercase(), word.span.clone()));
             }
             Some(Meaning::Ignored) => self.report.warning(
-                "instruction-ignored",
+                Code::InstructionIgnored,
                 &word.span,
                 format!("{} has no effect", word.to_ascii_uppercase()),
                 "ignored",
                 "remove the line",
             ),
             Some(Meaning::Refused(help)) => self.report.error(
-                "instruction-not-supported",
+                Code::InstructionNotSupported,
                 &word.span,
                 format!("{} is not supported", word.to_ascii_uppercase()),
                 "",
@@ -276,7 +277,7 @@ impl<'t> Reader<'t, '_, '_> {
             let span = marked.map(|(first, last)| first.span.start..last.span.end);
             if continued || span.is_some() {
                 self.report.error(
-                    "block-expected",
+                    Code::BlockExpected,
                     span.as_ref().unwrap_or(name_span),
                     format!("{name} needs its text in an indented block"),
                     "",
@@ -301,7 +302,7 @@ impl<'t> Reader<'t, '_, '_> {
         let marker = arguments[0].span.clone();
         if let Some((first, last)) = arguments.get(1).zip(arguments.last()) {
             self.report.error(
-                "text-after-block-marker",
+                Code::TextAfterBlockMarker,
                 &(first.span.start..last.span.end),
                 format!("text follows `{name} >` on the same line"),
                 "not part of the block",
@@ -313,7 +314,7 @@ impl<'t> Reader<'t, '_, '_> {
             return Body::Block(block);
         }
         self.report.error(
-            "block-not-allowed",
+            Code::BlockNotAllowed,
             &marker,
             format!("{name} takes its value on the same line"),
             "starts a block",
@@ -349,7 +350,7 @@ pub(crate) fn unknown_instruction(
             .to_owned(),
     };
     report.error(
-        "unknown-instruction",
+        Code::UnknownInstruction,
         &word.span,
         format!(
             "`{shown}` is not an instruction of a .{} file",

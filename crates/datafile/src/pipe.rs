@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::code::Code;
 use crate::commands::FileKind;
 use crate::diagnostic::Report;
 use crate::lines::{self, Body, Instruction};
@@ -47,7 +48,7 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Pi
         let node = read_node(&section, text, &mut names, report);
         if node.kind != NodeKind::Standard && std::mem::replace(&mut published, true) {
             report.error(
-                "second-published-node",
+                Code::SecondPublishedNode,
                 &section[0].line_span,
                 "a pipe publishes one node",
                 "the second published node",
@@ -62,7 +63,7 @@ pub(crate) fn read(file: &SourceFile, name: &str, report: &mut Report<'_>) -> Pi
             .all(|instruction| instruction.name == "DESCRIPTION")
     {
         report.error(
-            "node-missing",
+            Code::NodeMissing,
             &(0..0),
             "the pipe has no node",
             "",
@@ -80,7 +81,7 @@ fn read_head(head: &[Instruction<'_>], text: &str, pipe: &mut Pipe, report: &mut
             pipe.description = sharing::description(instruction, text);
         } else if !std::mem::replace(&mut reported, true) {
             report.error(
-                "node-missing",
+                Code::NodeMissing,
                 &instruction.name_span,
                 format!("{} stands before the first NODE", instruction.name),
                 "belongs to no node",
@@ -104,7 +105,7 @@ fn read_node(
     };
     if !is_identifier(&name.value) {
         report.error(
-            "node-name-invalid",
+            Code::NodeNameInvalid,
             &name.span,
             "this is not the name of a node",
             "expected a name",
@@ -112,7 +113,7 @@ fn read_node(
         );
     } else if !names.insert(name.value.clone()) {
         report.error(
-            "duplicate-node",
+            Code::DuplicateNode,
             &name.span,
             format!("there are two nodes named {}", name.value),
             "the second one",
@@ -166,7 +167,7 @@ fn read_sql(
     if node.sql.trim().is_empty() {
         let at = sql.map_or(&first.line_span, |sql| &sql.name_span);
         report.error(
-            "sql-missing",
+            Code::SqlMissing,
             at,
             format!("node {} has no SQL", node.name),
             "expected a query",
@@ -194,7 +195,7 @@ fn read_kind(instruction: &Instruction<'_>, report: &mut Report<'_>) -> Option<N
             None => "write endpoint, materialized, copy, sink or standard".to_owned(),
         };
         report.error(
-            "node-type-unknown",
+            Code::NodeTypeUnknown,
             &value.span,
             "TYPE names no type of node",
             "unknown type",
@@ -242,7 +243,7 @@ fn check_options(section: &[Instruction<'_>], kind: NodeKind, report: &mut Repor
         }
         if !required.contains(&name) && !optional.contains(&name) {
             report.error(
-                "option-not-allowed",
+                Code::OptionNotAllowed,
                 &instruction.name_span,
                 format!("{name} does not belong to a node of type {kind_name}"),
                 "not an option of this node",
@@ -254,7 +255,7 @@ fn check_options(section: &[Instruction<'_>], kind: NodeKind, report: &mut Repor
                 .any(|value| instruction.value().eq_ignore_ascii_case(value))
         {
             report.error(
-                "option-value",
+                Code::OptionValue,
                 &instruction.value().span,
                 format!("{name} cannot have this value"),
                 "unknown value",
@@ -262,7 +263,7 @@ fn check_options(section: &[Instruction<'_>], kind: NodeKind, report: &mut Repor
             );
         } else if matches!(&instruction.body, Body::Line(_)) && instruction.value().is_empty() {
             report.error(
-                "value-missing",
+                Code::ValueMissing,
                 &instruction.line_span,
                 format!("{name} has no value"),
                 "expected a value",
@@ -273,7 +274,7 @@ fn check_options(section: &[Instruction<'_>], kind: NodeKind, report: &mut Repor
     for name in required {
         if !section.iter().any(|instruction| instruction.name == *name) {
             report.error(
-                "option-missing",
+                Code::OptionMissing,
                 &section[0].line_span,
                 format!("{name} is missing"),
                 format!("a node of type {kind_name} needs it"),

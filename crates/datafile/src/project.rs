@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::arn::TableArn;
+use crate::code::Code;
 use crate::commands::FileKind;
 use crate::diagnostic::Report;
 use crate::model::{Datasource, Parsed, Project, SourceFile};
@@ -27,7 +28,7 @@ pub fn parse_project(files: &[SourceFile]) -> Parsed {
         let (name, extension) = name_and_extension(&file.path);
         let Some(kind) = FileKind::from_extension(extension) else {
             report.warning(
-                "file-ignored",
+                Code::FileIgnored,
                 &(0..0),
                 format!("{} is not a file of a project", file.path),
                 "",
@@ -38,7 +39,7 @@ pub fn parse_project(files: &[SourceFile]) -> Parsed {
         names.add(kind, name, file, report);
         if file.text.len() > MAX_FILE_BYTES {
             report.error(
-                "file-too-large",
+                Code::FileTooLarge,
                 &(0..0),
                 format!(
                     "the file has {} bytes; {MAX_FILE_BYTES} are read at most",
@@ -100,7 +101,7 @@ impl<'f> Names<'f> {
         };
         if !valid {
             report.error(
-                "resource-name-invalid",
+                Code::ResourceNameInvalid,
                 &(0..0),
                 format!(
                     "the file's name, {name:?}, cannot be the name of a {}",
@@ -116,7 +117,7 @@ impl<'f> Names<'f> {
         };
         if let Some(other) = names.get(name) {
             report.error(
-                "duplicate-resource",
+                Code::DuplicateResource,
                 &(0..0),
                 format!("{other} already has the name {name}"),
                 "",
@@ -149,7 +150,7 @@ fn check_connection(
             None => format!("add a file {name}.connection, or name a connection that exists"),
         };
         report.error(
-            "connection-not-found",
+            Code::ConnectionNotFound,
             &import.connection.span,
             format!("there is no connection {name}"),
             "not in the project",
@@ -169,7 +170,7 @@ fn check_connection(
     };
     if arn.region != region {
         report.error(
-            "region-mismatch",
+            Code::RegionMismatch,
             &import.table_arn.span,
             format!(
                 "the table is in {}, the connection {name} in {region}",

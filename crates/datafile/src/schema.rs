@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::code::Code;
 use crate::column::ReadColumn;
 use crate::commands::{self, FileKind};
 use crate::diagnostic::Report;
@@ -103,7 +104,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
                 _ => "a quote",
             };
             self.report.error(
-                "quote-not-closed",
+                Code::QuoteNotClosed,
                 &(at..at + 1),
                 format!("{quote} is not closed"),
                 "opened here",
@@ -123,7 +124,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
         };
         if token.piece == Piece::Comma {
             self.report.error(
-                "column-syntax",
+                Code::ColumnSyntax,
                 &token.span,
                 "there is no column before this comma",
                 "expected a column",
@@ -148,7 +149,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
         };
         if word.starts_with('#') {
             self.report.warning(
-                "comment-in-schema",
+                Code::CommentInSchema,
                 &token.span,
                 "`#` does not start a comment in SCHEMA",
                 "",
@@ -168,7 +169,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
                 .any(|token| self.text_of(token).eq_ignore_ascii_case("TYPE"));
         if indexed {
             self.report.error(
-                "index-in-schema",
+                Code::IndexInSchema,
                 &token.span,
                 "an index cannot stand in SCHEMA",
                 "",
@@ -195,7 +196,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
         let at_line_start = start == 0 || self.text.as_bytes()[start - 1] == b'\n';
         if known && (word.starts_with("ENGINE") || word.starts_with("IMPORT_")) {
             self.report.error(
-                "instruction-in-schema",
+                Code::InstructionInSchema,
                 &token.span,
                 format!("{word} stands among the columns of SCHEMA"),
                 "part of the block because it is indented",
@@ -220,7 +221,7 @@ impl<'t> SchemaReader<'t, '_, '_> {
             return;
         }
         self.report.error(
-            "comma-missing",
+            Code::CommaMissing,
             &span,
             "there is no comma between two columns",
             "expected a comma after this",

@@ -1,5 +1,6 @@
 //! Who may use a resource and how it is found: `TOKEN`, `TAGS`, `SHARED_WITH`.
 
+use crate::code::Code;
 use crate::commands::FileKind;
 use crate::diagnostic::Report;
 use crate::lines::Instruction;
@@ -14,7 +15,7 @@ pub(crate) fn token(
     let arguments = instruction.arguments();
     let [name, permission] = arguments.as_slice() else {
         report.error(
-            "token-syntax",
+            Code::TokenSyntax,
             &instruction.line_span,
             "TOKEN takes a name and a permission",
             format!("{} given, 2 expected", arguments.len()),
@@ -35,7 +36,7 @@ pub(crate) fn token(
             &permission.span
         };
         report.error(
-            "token-permission",
+            Code::TokenPermission,
             span,
             format!(
                 "TOKEN of a .{} file gives {}",

@@ -526,7 +526,7 @@ fn one_line_says_everything() {
         ("orders.datasource", &text),
         ("my_ddb.connection", CONNECTION),
     ]);
-    insta::assert_snapshot!(parsed.diagnostics[0].one_line(&text), @r#"orders.datasource:10:9: DynamoDB data sources do not support the MergeTree engine; ReplacingMergeTree is the only option. not supported with DynamoDB; help: write `ENGINE "ReplacingMergeTree"`"#);
+    insta::assert_snapshot!(parsed.diagnostics[0].one_line(&text), @r#"orders.datasource:10:9: DynamoDB data sources do not support the MergeTree engine; ReplacingMergeTree is the only option. not supported with DynamoDB [engine-not-supported]; help: write `ENGINE "ReplacingMergeTree"`"#);
 }
 
 #[test]
@@ -540,7 +540,11 @@ fn all_mistakes_are_told_at_once() {
         ("orders.datasource", &text),
         ("my_ddb.connection", CONNECTION),
     ]);
-    let codes: Vec<&str> = parsed.diagnostics.iter().map(|found| found.code).collect();
+    let codes: Vec<&str> = parsed
+        .diagnostics
+        .iter()
+        .map(|found| found.code.name())
+        .collect();
     assert_eq!(
         codes,
         [

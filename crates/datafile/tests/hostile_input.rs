@@ -207,7 +207,7 @@ fn too_large_a_file_is_one_mistake() {
     let files = [file("orders.datasource", &"a".repeat(1024 * 1024 + 1))];
     let parsed = parse_project(&files);
     assert_eq!(parsed.diagnostics.len(), 1);
-    assert_eq!(parsed.diagnostics[0].code, "file-too-large");
+    assert_eq!(parsed.diagnostics[0].code, datafile::Code::FileTooLarge);
     assert!(parsed.project.datasources.is_empty());
 }
 

@@ -1,8 +1,8 @@
 //! The text of a project file.
 
 use datafile::{
-    Connection, Datasource, Parsed, Pipe, Severity, SourceFile, parse_project, render_connection,
-    render_datasource, render_pipe,
+    Code, Connection, Datasource, Parsed, Pipe, Severity, SourceFile, parse_project,
+    render_connection, render_datasource, render_pipe,
 };
 
 const PATHS: [&str; 3] = ["my_ddb.connection", "orders.datasource", "daily.pipe"];
@@ -39,7 +39,7 @@ fn check_file(path: &str, text: &str) -> bool {
     // Another file of the project may be what is missing.
     let wrong = |parsed: &Parsed| {
         let errors = parsed.diagnostics.iter().filter(|found| {
-            found.severity == Severity::Error && found.code != "connection-not-found"
+            found.severity == Severity::Error && found.code != Code::ConnectionNotFound
         });
         errors.map(|found| found.one_line("")).collect::<Vec<_>>()
     };

@@ -1,5 +1,6 @@
 //! Whether a table can be mirrored: the sentences users search for, followed by what to do.
 
+use crate::reason::Reason;
 use crate::table::{StreamViewType, TableDescription};
 
 /// Limits of one server; both can be lifted in its settings.
@@ -23,8 +24,8 @@ impl Default for TableLimits {
 /// One reason why a table cannot be mirrored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Word for programs (`pitr_disabled`, ...), as the API of the connector names it.
-    pub code: &'static str,
+    /// Word for programs.
+    pub code: Reason,
     /// The connector's sentence, verbatim.
     pub sentence: &'static str,
     /// What to do.
@@ -41,7 +42,7 @@ impl Refusal {
 /// The refusal for a table that does not exist.
 pub fn table_not_found(table_arn: &str) -> Refusal {
     Refusal {
-        code: "table_not_found",
+        code: Reason::TableNotFound,
         sentence: "The DynamoDB table was not found.",
         next_action: format!(
             "Check IMPORT_TABLE_ARN ({table_arn}): region, account and table name must be those of an existing table."
@@ -66,7 +67,7 @@ pub fn check_table(table: &TableDescription, limits: TableLimits) -> Vec<Refusal
     let name = &table.name;
     if !table.pitr_enabled {
         refusals.push(Refusal {
-            code: "pitr_disabled",
+            code: Reason::PitrDisabled,
             sentence: "Point-in-Time Recovery (PITR) must be enabled.",
             next_action: format!(
                 "Run: aws dynamodb update-continuous-backups --table-name {name} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
@@ -75,14 +76,14 @@ pub fn check_table(table: &TableDescription, limits: TableLimits) -> Vec<Refusal
     }
     match &table.stream {
         None => refusals.push(Refusal {
-            code: "stream_disabled",
+            code: Reason::StreamDisabled,
             sentence: "DynamoDB Streams must be enabled.",
             next_action: format!(
                 "Run: aws dynamodb update-table --table-name {name} --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
             ),
         }),
         Some(stream) if matches!(stream.view_type, StreamViewType::KeysOnly | StreamViewType::OldImage) => refusals.push(Refusal {
-            code: "stream_view_invalid",
+            code: Reason::StreamViewInvalid,
             sentence: "DynamoDB Streams must use NEW_IMAGE or NEW_AND_OLD_IMAGES.",
             next_action: format!(
                 "The view type of a stream cannot be changed: switch the stream of {name} off, then on again with StreamViewType=NEW_AND_OLD_IMAGES."
@@ -92,7 +93,7 @@ pub fn check_table(table: &TableDescription, limits: TableLimits) -> Vec<Refusal
     }
     if let Some(max) = limits.max_table_bytes.filter(|max| table.size_bytes > *max) {
         refusals.push(Refusal {
-            code: "table_too_large",
+            code: Reason::TableTooLarge,
             sentence: "The DynamoDB table exceeds the current size limit.",
             next_action: format!(
                 "{name} has {} GB, the limit is {} GB. Raise or lift max_table_gb in the server's settings.",
@@ -107,7 +108,7 @@ pub fn check_table(table: &TableDescription, limits: TableLimits) -> Vec<Refusal
         .filter(|max| capacity > *max)
     {
         refusals.push(Refusal {
-            code: "table_wcu_exceeds_limit",
+            code: Reason::TableWcuExceedsLimit,
             sentence: "The DynamoDB table exceeds the current write-capacity limit.",
             next_action: format!(
                 "{name} may take {capacity} write capacity units, the limit is {max}. Raise or lift max_write_capacity_units in the server's settings."

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod number;
 pub mod plan;
 pub mod projection;
+pub mod reason;
 pub mod sequence_number;
 pub mod shard_tree;
 pub mod sink;

@@ -1,45 +1,32 @@
 //! What people see of a mirror.
 
-/// State of a mirror in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MirrorState {
-    /// Checking the role and the table.
-    Starting,
-    /// The stream is followed; the backfill is not complete.
-    Backfilling,
-    /// Equal to the table but for a lag of seconds; what is read of the stream is new.
-    Live,
-    /// Complete up to its watermark, which is minutes or hours ago and moves: after an outage, or under too many writes.
-    CatchingUp,
-    /// Something is in the way; tried again without anybody's help. Nothing is lost so far.
-    Retrying,
-    /// Somebody has to act: see reason and next action.
-    Broken,
-    /// Records may exist, and nothing has moved for a minute: see the reason.
-    Stalled,
-    /// Changes were lost; incremental exports are bringing them.
-    Healing,
-    /// Changes were lost and cannot be brought back one by one; a new backfill is needed.
-    Gap,
-    /// Stopped by a person.
-    Stopped,
-}
+use datafile::named_enum;
 
-impl MirrorState {
-    /// The word in lists and in the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Backfilling => "backfilling",
-            Self::Live => "live",
-            Self::CatchingUp => "catching up",
-            Self::Retrying => "retrying",
-            Self::Broken => "broken",
-            Self::Stalled => "stalled",
-            Self::Healing => "healing",
-            Self::Gap => "gap",
-            Self::Stopped => "stopped",
-        }
+use crate::reason::Reason;
+
+named_enum! {
+    /// State of a mirror in one word.
+    pub enum MirrorState {
+        /// Checking the role and the table.
+        Starting = "starting",
+        /// The stream is followed; the backfill is not complete.
+        Backfilling = "backfilling",
+        /// Equal to the table but for a lag of seconds; what is read of the stream is new.
+        Live = "live",
+        /// Complete up to its watermark, which is minutes or hours ago and moves: after an outage, or under too many writes.
+        CatchingUp = "catching up",
+        /// Something is in the way; tried again without anybody's help. Nothing is lost so far.
+        Retrying = "retrying",
+        /// Somebody has to act: see reason and next action.
+        Broken = "broken",
+        /// Records may exist, and nothing has moved for a minute: see the reason.
+        Stalled = "stalled",
+        /// Changes were lost; incremental exports are bringing them.
+        Healing = "healing",
+        /// Changes were lost and cannot be brought back one by one; a new backfill is needed.
+        Gap = "gap",
+        /// Stopped by a person.
+        Stopped = "stopped",
     }
 }
 
@@ -91,6 +78,8 @@ pub struct StatusReport {
     pub state: MirrorState,
     /// Why, when the state is not a good one.
     pub reason: Option<String>,
+    /// A word for the failure in the reason, if it is one.
+    pub reason_code: Option<Reason>,
     /// What to do about it.
     pub next_action: Option<String>,
     /// Changes were lost and are not back yet.

@@ -224,6 +224,7 @@ mod tests {
         StatusReport {
             state,
             reason: None,
+            reason_code: None,
             next_action: None,
             gap: false,
             stalled: None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mirror::access::Tried;
 use mirror::clock::Clock;
 use mirror::plan::MirrorPlan;
+use mirror::reason::Reason;
 use mirror::sink::Sink;
 use mirror::source::{SourceSpec, Sources};
 use mirror::store::Store;
@@ -99,9 +100,8 @@ pub struct Examination {
 /// Why a table cannot be mirrored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrepareError {
-    /// Word for programs: `table_not_found`, `pitr_disabled`, `stream_disabled`, `stream_view_invalid`,
-    /// `table_too_large`, `table_wcu_exceeds_limit`, `unable_to_assume_role`, `missing_credentials`, ...
-    pub code: &'static str,
+    /// Word for programs.
+    pub code: Reason,
     /// What is wrong and what to do, for people.
     pub message: String,
 }
@@ -109,6 +109,11 @@ pub struct PrepareError {
 impl PrepareError {
     /// Whether a build does what is missing by itself, if the role may.
     pub fn can_be_switched_on(&self) -> bool {
-        matches!(self.code, "pitr_disabled" | "stream_disabled")
+        self.code.can_be_switched_on()
+    }
+
+    /// The message, and where there is more about it.
+    pub(crate) fn told(&self) -> String {
+        format!("{} (see: tb explain {})", self.message, self.code)
     }
 }

@@ -120,7 +120,7 @@ async fn all_mistakes_of_all_files_are_told_at_once() {
             .any(|t| t.contains("s3://") || t.contains("bucket")),
         "{texts:#?}"
     );
-    let secret = "connections/my_ddb.connection: 2:14: the secret dynamodb_role_arn_my_ddb is not set; help: run: tb secret set dynamodb_role_arn_my_ddb <value>";
+    let secret = "connections/my_ddb.connection: 2:14: the secret dynamodb_role_arn_my_ddb is not set [secret-not-set]; help: run: tb secret set dynamodb_role_arn_my_ddb <value>";
     assert!(texts.iter().any(|t| t == secret), "{texts:#?}");
     assert!(answer["error"].is_string());
     // Nothing was changed by it.

@@ -54,7 +54,7 @@ async fn a_data_source_is_described_as_the_official_parser_would() {
         (status, body),
         (
             404,
-            json!({ "error": "there is no data source \"nothing\"" })
+            json!({ "error": "there is no data source \"nothing\"; see: tb datasource ls" })
         )
     );
 }
@@ -149,6 +149,7 @@ async fn a_mirror_has_all_its_fields() {
             "table_arn",
             "state",
             "reason",
+            "reason_code",
             "next_action",
             "stalled",
             "gap",

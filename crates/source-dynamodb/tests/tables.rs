@@ -44,7 +44,7 @@ async fn refusals(source: &dyn Source) -> Vec<&'static str> {
     let table = source.describe_table().await.unwrap();
     check_table(&table, TableLimits::default())
         .iter()
-        .map(|refusal| refusal.code)
+        .map(|refusal| refusal.code.name())
         .collect()
 }
 

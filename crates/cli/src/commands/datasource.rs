@@ -314,6 +314,7 @@ fn full(entries: &[Entry]) -> Table {
         "name",
         "state",
         "reason",
+        "reason_code",
         "stalled",
         "gap",
         "healing",
@@ -339,6 +340,7 @@ fn full(entries: &[Entry]) -> Table {
             json!(entry.name),
             of_mirror(&|it| json!(it.state)),
             of_mirror(&|it| json!(it.reason)),
+            of_mirror(&|it| json!(it.reason_code)),
             of_mirror(&|it| json!(it.stalled)),
             of_mirror(&|it| json!(it.gap)),
             of_mirror(&|it| healing(it).map_or(Value::Null, Value::from)),
@@ -406,6 +408,9 @@ fn remarks(entry: &Entry, printer: &Printer) {
             .map(|error| ("last error", error)),
     );
     lines.extend(mirror.next_action.as_deref().map(|next| ("next", next)));
+    let word = mirror.reason_code.as_ref().unwrap_or(&mirror.state);
+    let more = format!("tb explain {}", word.replace(' ', "-"));
+    lines.extend((!healthy).then_some(("more", more.as_str())));
     lines.extend(
         mirror
             .warnings

@@ -4,7 +4,7 @@ mod key_columns;
 mod report;
 mod sorting_key;
 
-use datafile::{Column, Datasource, Diagnostic, JsonPath, Spanned};
+use datafile::{Code, Column, Datasource, Diagnostic, JsonPath, Spanned};
 
 use super::{MirrorPlan, PlanColumn, PlanIndex, RecordPath};
 use crate::column_type::{ColumnType, ScalarType};
@@ -94,7 +94,7 @@ fn plan_column(column: &Spanned<Column>, report: &mut Report<'_>) -> Option<Plan
         Ok(column_type) => column_type,
         Err(unsupported) => {
             report.error(
-                "column-type-not-supported",
+                Code::ColumnTypeNotSupported,
                 &column.span,
                 unsupported.to_string(),
                 format!("`{name}` cannot be filled"),
@@ -105,7 +105,7 @@ fn plan_column(column: &Spanned<Column>, report: &mut Report<'_>) -> Option<Plan
     };
     let Some(json_path) = &column.json_path else {
         report.error(
-            "column-without-path",
+            Code::ColumnWithoutPath,
             &column.span,
             format!("column `{name}` has no json path, so nothing would ever fill it"),
             "no `json:` path",
@@ -115,7 +115,7 @@ fn plan_column(column: &Spanned<Column>, report: &mut Report<'_>) -> Option<Plan
     };
     let Some(path) = record_path(json_path) else {
         report.error(
-            "record-path-not-supported",
+            Code::RecordPathNotSupported,
             &column.span,
             format!("`{json_path}` is nothing that a DynamoDB record has"),
             format!("the path of `{name}`"),
@@ -125,7 +125,7 @@ fn plan_column(column: &Spanned<Column>, report: &mut Report<'_>) -> Option<Plan
     };
     if let Some(wanted) = wanted_type(&path).filter(|wanted| !wanted.allows(&column_type.scalar)) {
         report.error(
-            "column-type-does-not-fit-path",
+            Code::ColumnTypeDoesNotFitPath,
             &column.span,
             format!(
                 "`{json_path}` does not go into a column of type {}",
@@ -242,7 +242,7 @@ fn check_version(
     let engine = &datasource.engine;
     let Some(name) = &engine.ver else {
         report.error(
-            "engine-ver-missing",
+            Code::EngineVerMissing,
             &engine.name.span,
             "a mirror needs ENGINE_VER, so that the newest change of an item wins",
             "no ENGINE_VER",
@@ -261,7 +261,7 @@ fn check_version(
     });
     if !fits && !report.has_errors() {
         report.error(
-            "engine-ver-not-a-version",
+            Code::EngineVerNotAVersion,
             &name.span,
             format!("`{}` cannot be the version of a row", name.value),
             "needs milliseconds of `$.ApproximateCreationDateTime`",
@@ -282,7 +282,7 @@ fn check_is_deleted(
     let engine = &datasource.engine;
     let Some(name) = &engine.is_deleted else {
         report.error(
-            "engine-is-deleted-missing",
+            Code::EngineIsDeletedMissing,
             &engine.name.span,
             "a mirror needs ENGINE_IS_DELETED, so that deleted items disappear",
             "no ENGINE_IS_DELETED",
@@ -301,7 +301,7 @@ fn check_is_deleted(
     });
     if !fits && !report.has_errors() {
         report.error(
-            "engine-is-deleted-not-a-mark",
+            Code::EngineIsDeletedNotAMark,
             &name.span,
             format!("`{}` cannot mark deleted items", name.value),
             "needs a UInt8 column with `$._is_deleted`",

@@ -41,7 +41,11 @@ pub(super) async fn show(
     let row = rows
         .iter()
         .find(|row| row.kind == "connection" && (row.name == wanted || row.id == wanted))
-        .ok_or_else(|| ApiError::not_found(format!("there is no connection {wanted:?}")))?;
+        .ok_or_else(|| {
+            ApiError::not_found(format!(
+                "there is no connection {wanted:?}; see: tb connection ls"
+            ))
+        })?;
     if query.flag("include_metadata") {
         let body = json!({ "content": row.text, "warnings": [] });
         return Ok(Json(body).into_response());

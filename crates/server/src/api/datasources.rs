@@ -163,7 +163,11 @@ pub(super) async fn find(app: &App, caller: &Caller, name: &str) -> ApiResult<Re
     let mut datasources = rows.into_iter().filter(|row| row.kind == "datasource");
     datasources
         .find(|row| row.name == name || row.id == name)
-        .ok_or_else(|| ApiError::not_found(format!("there is no data source {name:?}")))
+        .ok_or_else(|| {
+            ApiError::not_found(format!(
+                "there is no data source {name:?}; see: tb datasource ls"
+            ))
+        })
 }
 
 /// Tables by name; `None` while ClickHouse does not answer, which must not hide the list.

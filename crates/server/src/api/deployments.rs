@@ -272,12 +272,19 @@ async fn find(app: &App, workspace_id: &str, number: i64) -> ApiResult<Deploymen
     app.store
         .deployment(workspace_id, number)
         .await?
-        .ok_or_else(|| ApiError::not_found(format!("there is no deployment {number}")))
+        .ok_or_else(|| {
+            ApiError::not_found(format!(
+                "there is no deployment {number}; see: tb deployment ls"
+            ))
+        })
 }
 
 fn number(id: &str) -> ApiResult<i64> {
-    id.parse()
-        .map_err(|_| ApiError::not_found(format!("there is no deployment {id:?}")))
+    id.parse().map_err(|_| {
+        ApiError::not_found(format!(
+            "there is no deployment {id:?}; see: tb deployment ls"
+        ))
+    })
 }
 
 fn stored_files(files: &[SourceFile]) -> Vec<StoredFile> {

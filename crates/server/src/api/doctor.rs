@@ -67,7 +67,7 @@ pub(super) async fn examine(
 
 fn refusal(error: &PrepareError) -> Value {
     json!({
-        "reason": error.code,
+        "reason": error.code.name(),
         "message": error.message,
         "a_build_does_it": error.can_be_switched_on(),
     })

@@ -127,9 +127,9 @@ async fn find(app: &App, caller: &Caller, branch: &str) -> ApiResult<Workspace> 
         .iter()
         .find(|it| it.name == branch)
         .or_else(|| branches.iter().find(|it| it.id == branch));
-    found
-        .cloned()
-        .ok_or_else(|| ApiError::not_found(format!("there is no branch {branch:?}")))
+    found.cloned().ok_or_else(|| {
+        ApiError::not_found(format!("there is no branch {branch:?}; see: tb branch ls"))
+    })
 }
 
 async fn object(

@@ -105,7 +105,9 @@ impl From<DeployError> for ApiError {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
             }
             DeployError::TableBusy { .. } => Self::bad_request(error.to_string()),
-            DeployError::WorkspaceGone => Self::not_found("the workspace has been deleted"),
+            DeployError::WorkspaceGone => {
+                Self::not_found("the workspace has been deleted; see: tb workspace ls")
+            }
         }
     }
 }

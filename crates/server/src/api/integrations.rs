@@ -6,6 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
+use mirror::reason::Reason;
 use mirror::source::{CallerIdentity, SourceSpec};
 use mirror::table::{StreamViewType, TableDescription};
 use serde::Deserialize;
@@ -84,25 +85,25 @@ pub(super) struct TableRequest {
 }
 
 /// Words for failures that clients of the API know; they print their own text for each.
-const KNOWN_REASONS: [&str; 8] = [
-    "missing_credentials",
-    "table_not_found",
-    "pitr_disabled",
-    "stream_disabled",
-    "stream_view_invalid",
-    "table_too_large",
-    "table_wcu_exceeds_limit",
-    "unable_to_assume_role",
+const KNOWN_REASONS: [Reason; 8] = [
+    Reason::MissingCredentials,
+    Reason::TableNotFound,
+    Reason::PitrDisabled,
+    Reason::StreamDisabled,
+    Reason::StreamViewInvalid,
+    Reason::TableTooLarge,
+    Reason::TableWcuExceedsLimit,
+    Reason::UnableToAssumeRole,
 ];
 
-fn bad(reason: &str, message: &str) -> ApiError {
-    ApiError::with_reason(StatusCode::BAD_REQUEST, reason, message)
+fn bad(reason: Reason, message: &str) -> ApiError {
+    ApiError::with_reason(StatusCode::BAD_REQUEST, reason.name(), message)
 }
 
 /// A refusal with its word, unless clients would print the word and nothing else.
 pub(super) fn refused(error: &PrepareError) -> ApiError {
     // For a refused role our text names the external id, which the clients' own does not.
-    if error.code == "unable_to_assume_role" || !KNOWN_REASONS.contains(&error.code) {
+    if error.code == Reason::UnableToAssumeRole || !KNOWN_REASONS.contains(&error.code) {
         return ApiError::bad_request(error.message.clone());
     }
     bad(error.code, &error.message)
@@ -113,7 +114,7 @@ impl TableRequest {
         let bytes = read_body(body).await?;
         let request: Self = serde_json::from_slice(&bytes).map_err(|_| {
             bad(
-                "invalid_json_body",
+                Reason::InvalidJsonBody,
                 "the body is not a JSON object of texts",
             )
         })?;
@@ -131,7 +132,7 @@ impl TableRequest {
     pub(super) async fn source(self, app: &App, caller: &Caller) -> ApiResult<SourceSpec> {
         if self.table_arn.is_empty() || self.region.is_empty() {
             return Err(bad(
-                "table_arn_and_region_required",
+                Reason::TableArnAndRegionRequired,
                 "table_arn and region are needed",
             ));
         }
@@ -150,7 +151,7 @@ impl TableRequest {
 
     async fn with_role(self, app: &App, caller: &Caller) -> ApiResult<SourceSpec> {
         if self.role_arn.is_empty() {
-            return Err(bad("role_arn_required", "role_arn is needed"));
+            return Err(bad(Reason::RoleArnRequired, "role_arn is needed"));
         }
         let role_arn = self.resolved_role(app, caller).await?;
         datafile::RoleArn::parse(&role_arn)
@@ -168,7 +169,7 @@ impl TableRequest {
             )));
         }
         if app.sources.is_none() {
-            return Err(bad("missing_credentials", NO_CREDENTIALS));
+            return Err(bad(Reason::MissingCredentials, NO_CREDENTIALS));
         }
         Ok(SourceSpec {
             role_arn,

@@ -111,7 +111,7 @@ fn job_of(app: &App, caller: &Caller, id: &str) -> ApiResult<Arc<Job>> {
         .filter(|job| job.workspace_id == caller.workspace.id)
         .ok_or_else(|| {
             ApiError::not_found(format!(
-                "there is no job {id:?}; jobs are forgotten when the server stops"
+                "there is no job {id:?}; jobs are forgotten when the server stops, see: tb job ls"
             ))
         })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use mirror::checkpoint::ExportPhase;
+use mirror::reason::Reason;
 use mirror::status::{BackfillStatus, MirrorState, StatusReport};
 use mirror::store::{MirrorProgress, progress_key};
 use serde_json::{Value, json};
@@ -61,6 +62,7 @@ fn at_rest(
     has_credentials: bool,
     failure: Option<String>,
 ) -> StatusReport {
+    let no_credentials = !row.stopped && !has_credentials;
     let (state, reason, next_action) = match (row.stopped, has_credentials) {
         (true, _) => (
             MirrorState::Stopped,
@@ -82,6 +84,7 @@ fn at_rest(
     let mut report = StatusReport {
         state,
         reason,
+        reason_code: no_credentials.then_some(Reason::MissingCredentials),
         next_action,
         gap: progress.gap.is_some(),
         stalled: None,
@@ -139,6 +142,7 @@ fn render(row: &MirrorRow, report: &StatusReport) -> Value {
         "table_arn": row.source.table_arn,
         "state": report.state.name(),
         "reason": report.reason,
+        "reason_code": report.reason_code.map(Reason::name),
         "next_action": report.next_action,
         "stalled": report.stalled,
         "gap": report.gap,

@@ -102,7 +102,7 @@ async fn show(
             Some(last) if !past(&last) => after = last,
             _ => {
                 return Err(ApiError::not_found(format!(
-                    "there is no record {position} of {origin} in the quarantine"
+                    "there is no record {position} of {origin} in the quarantine; see: tb datasource quarantine ls NAME"
                 )));
             }
         }

@@ -199,7 +199,7 @@ async fn find(app: &App, caller: &Caller, id: &str) -> ApiResult<TokenRow> {
 /// Never repeats what was asked for: it may be the text of a token.
 fn missing(id: &str) -> ApiError {
     if id.starts_with("p.") {
-        return ApiError::not_found("there is no such token in this workspace");
+        return ApiError::not_found("there is no such token in this workspace; see: tb token ls");
     }
     ApiError::not_found(format!("there is no token {id:?}; see: tb token ls"))
 }

@@ -116,5 +116,5 @@ fn item(row: &SecretRow) -> Value {
 }
 
 fn missing(name: &str) -> ApiError {
-    ApiError::not_found(format!("there is no secret {name:?}"))
+    ApiError::not_found(format!("there is no secret {name:?}; see: tb secret ls"))
 }

@@ -126,7 +126,11 @@ pub(super) async fn remove(
         .workspace(&id)
         .await?
         .filter(|found| caller.is_server_admin() || found.id == caller.workspace.id)
-        .ok_or_else(|| ApiError::not_found(format!("there is no workspace {id:?}")))?;
+        .ok_or_else(|| {
+            ApiError::not_found(format!(
+                "there is no workspace {id:?}; see: tb workspace ls"
+            ))
+        })?;
     let confirmed = ["hard_delete_confirmation", "confirmation"]
         .iter()
         .filter_map(|name| params.get(name))

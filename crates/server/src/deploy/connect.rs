@@ -156,11 +156,11 @@ impl Deployer {
         }
         if !check {
             let prepared = self.supervisor.prepare(source).await;
-            let prepared = prepared.map_err(|error| error.message)?;
+            let prepared = prepared.map_err(|error| error.told())?;
             return Ok((Some(prepared.table), prepared.notes));
         }
         let looked = self.supervisor.inspect(source).await;
-        let looked = looked.map_err(|error| error.message)?;
+        let looked = looked.map_err(|error| error.told())?;
         match looked.refusal {
             None => Ok((Some(looked.table), Vec::new())),
             Some(refusal) if refusal.can_be_switched_on() => {
@@ -170,7 +170,7 @@ impl Deployer {
                 );
                 Ok((Some(looked.table), vec![remark]))
             }
-            Some(refusal) => Err(refusal.message),
+            Some(refusal) => Err(refusal.told()),
         }
     }
 

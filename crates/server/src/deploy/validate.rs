@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use datafile::{
-    Connection, Datasource, Diagnostic, Import, Project, RoleArn, Severity, SourceFile, Spanned,
-    TableArn, Template,
+    Code, Connection, Datasource, Diagnostic, Import, Project, RoleArn, Severity, SourceFile,
+    Spanned, TableArn, Template,
 };
 use mirror::plan::{SHADOW_SUFFIX, VERIFY_SUFFIX};
 use mirror::source::SourceSpec;
@@ -140,7 +140,7 @@ fn check_names(datasource: &Datasource, project: &Project, diagnostics: &mut Vec
     for (suffix, what) in RESERVED_SUFFIXES {
         if let Some(stem) = datasource.name.strip_suffix(suffix) {
             diagnostics.push(error(
-                "name-taken",
+                Code::NameTaken,
                 &datasource.path,
                 0..0,
                 format!(
@@ -156,7 +156,7 @@ fn check_names(datasource: &Datasource, project: &Project, diagnostics: &mut Vec
     };
     if project.datasources.iter().any(|other| other.name == stem) {
         diagnostics.push(error(
-            "name-taken",
+            Code::NameTaken,
             &datasource.path,
             0..0,
             format!(
@@ -172,7 +172,7 @@ fn check_tokens(path: &str, tokens: &[datafile::TokenGrant], diagnostics: &mut V
     for token in tokens {
         if RESERVED_TOKENS.contains(&token.name.as_str()) {
             diagnostics.push(error(
-                "name-taken",
+                Code::NameTaken,
                 path,
                 token.span.clone(),
                 format!(
@@ -202,7 +202,7 @@ fn resolve_import(
         // A name written out is checked by the parser; one that a secret holds is checked here.
         if import.connection.literal().is_none() {
             diagnostics.push(error(
-                "connection-not-found",
+                Code::ConnectionNotFound,
                 path,
                 import.connection.span.clone(),
                 format!("there is no connection {connection}"),
@@ -246,7 +246,7 @@ fn check_values(
     let mut check = |path: &str, field: &Spanned<Template>, problem: Option<String>, help: &str| {
         if let (None, Some(message)) = (field.literal(), problem) {
             let span = field.span.clone();
-            diagnostics.push(error("bad-secret", path, span, message, help.to_owned()));
+            diagnostics.push(error(Code::BadSecret, path, span, message, help.to_owned()));
         }
     };
     let problem = RoleArn::parse(&source.role_arn)
@@ -301,7 +301,7 @@ fn resolve(
         Err(missing) => {
             let name = missing.name;
             diagnostics.push(error(
-                "secret-not-set",
+                Code::SecretNotSet,
                 path,
                 template.span.clone(),
                 format!("the secret {name} is not set"),
@@ -346,13 +346,7 @@ pub(crate) fn unquoted(value: &str) -> &str {
     value
 }
 
-fn error(
-    code: &'static str,
-    path: &str,
-    span: Range<usize>,
-    message: String,
-    help: String,
-) -> Diagnostic {
+fn error(code: Code, path: &str, span: Range<usize>, message: String, help: String) -> Diagnostic {
     Diagnostic {
         code,
         severity: Severity::Error,

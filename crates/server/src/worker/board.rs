@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mirror::checkpoint::{ExportPhase, ExportProgress};
 use mirror::error::{Error, ErrorKind};
 use mirror::heal::Gap;
+use mirror::reason::Reason;
 use mirror::store::ExportPart;
 
 mod report;
@@ -28,6 +29,7 @@ pub(crate) enum Topic {
 #[derive(Clone, Debug)]
 struct Problem {
     text: String,
+    code: Reason,
     next_action: String,
     needs_a_person: bool,
 }
@@ -165,6 +167,7 @@ impl Board {
         let mut entries = self.entries();
         entries.last_error = Some((text.clone(), now_ms));
         let problem = Problem {
+            code: Reason::from(&error.kind),
             text,
             next_action: next_action(&error.kind).to_owned(),
             needs_a_person: !error.kind.passes(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mirror::access::{Statement, Trial, Tried};
 use mirror::checks::{self, Refusal};
 use mirror::error::{Error, ErrorKind};
+use mirror::reason::Reason;
 use mirror::source::{Source, SourceSpec};
 use mirror::table::TableDescription;
 
@@ -74,7 +75,7 @@ async fn check_bucket(source: &dyn Source, spec: &SourceSpec) -> Result<(), Prep
         return Ok(());
     }
     let checked = source.check_bucket().await;
-    checked.map_err(|error| fault("export_bucket", &error))
+    checked.map_err(|error| fault(Reason::ExportBucket, &error))
 }
 
 /// Connects, describes, switches on PITR and stream if they are off, and checks again.
@@ -86,7 +87,7 @@ pub(crate) async fn prepare(
     let source = connect(ports, spec).await?;
     let mut table = describe(source.as_ref(), spec).await?;
     refuse(&table, settings).or_else(|refusal| {
-        if can_switch_on(refusal.code) {
+        if refusal.code.can_be_switched_on() {
             Ok(())
         } else {
             Err(refusal)
@@ -131,10 +132,10 @@ pub(crate) async fn prepare_again(
     let prepared = prepare(ports, settings, spec).await;
     prepared.map(drop).map_err(|error| {
         let kind = match error.code {
-            "missing_credentials" => ErrorKind::CredentialsMissing,
-            "unable_to_assume_role" => ErrorKind::RoleRefused,
-            "table_not_found" => ErrorKind::TableNotFound,
-            "table_not_described" => ErrorKind::Unavailable,
+            Reason::MissingCredentials => ErrorKind::CredentialsMissing,
+            Reason::UnableToAssumeRole => ErrorKind::RoleRefused,
+            Reason::TableNotFound => ErrorKind::TableNotFound,
+            Reason::TableNotDescribed => ErrorKind::Unavailable,
             _ => ErrorKind::Permanent,
         };
         Error::new(kind, error.message)
@@ -144,20 +145,20 @@ pub(crate) async fn prepare_again(
 async fn connect(ports: &WorkerPorts, spec: &SourceSpec) -> Result<Arc<dyn Source>, PrepareError> {
     let Some(sources) = &ports.sources else {
         return Err(PrepareError {
-            code: "missing_credentials",
+            code: Reason::MissingCredentials,
             message: "The server has no AWS credentials. Start it with them: tb local restart --use-aws-creds".to_owned(),
         });
     };
     if let Some(message) = checks::region_differs(&spec.region, &spec.table_arn) {
         return Err(PrepareError {
-            code: "region_differs",
+            code: Reason::RegionDiffers,
             message,
         });
     }
     sources
         .connect(spec)
         .await
-        .map_err(|error| fault("unable_to_assume_role", &error))
+        .map_err(|error| fault(Reason::UnableToAssumeRole, &error))
 }
 
 async fn describe(
@@ -169,7 +170,7 @@ async fn describe(
         Err(error) if error.kind == ErrorKind::TableNotFound => {
             Err(refusal(&checks::table_not_found(&spec.table_arn)))
         }
-        Err(error) => Err(fault("table_not_described", &error)),
+        Err(error) => Err(fault(Reason::TableNotDescribed, &error)),
     }
 }
 
@@ -190,12 +191,8 @@ fn refuse(table: &TableDescription, settings: &WorkerSettings) -> Result<(), Pre
 /// What we can switch on ourselves comes last, so that its code is only seen alone.
 fn sorted_refusals(table: &TableDescription, settings: &WorkerSettings) -> Vec<Refusal> {
     let mut refusals = checks::check_table(table, settings.table_limits);
-    refusals.sort_by_key(|refusal| can_switch_on(refusal.code));
+    refusals.sort_by_key(|refusal| refusal.code.can_be_switched_on());
     refusals
-}
-
-fn can_switch_on(code: &str) -> bool {
-    matches!(code, "pitr_disabled" | "stream_disabled")
 }
 
 fn refusal(refusal: &Refusal) -> PrepareError {
@@ -205,10 +202,10 @@ fn refusal(refusal: &Refusal) -> PrepareError {
     }
 }
 
-fn fault(code: &'static str, error: &Error) -> PrepareError {
+fn fault(code: Reason, error: &Error) -> PrepareError {
     let code = match error.kind {
-        ErrorKind::CredentialsMissing => "missing_credentials",
-        ErrorKind::RoleRefused => "unable_to_assume_role",
+        ErrorKind::CredentialsMissing => Reason::MissingCredentials,
+        ErrorKind::RoleRefused => Reason::UnableToAssumeRole,
         _ => code,
     };
     PrepareError {
@@ -250,7 +247,7 @@ fn cannot_switch_on(
             code: refusal.code,
             message: format!("{} {why}", refusal.message),
         },
-        Ok(()) => fault("table_not_described", error),
+        Ok(()) => fault(Reason::TableNotDescribed, error),
     }
 }
 
@@ -296,7 +293,7 @@ async fn wait_for(
                     ErrorKind::TableNotFound => {
                         Err(refusal(&checks::table_not_found(&spec.table_arn)))
                     }
-                    _ => Err(fault("table_not_described", &error)),
+                    _ => Err(fault(Reason::TableNotDescribed, &error)),
                 };
             }
             Ok(_) | Err(_) => ports.clock.sleep_ms(ENABLE_POLL_MS).await,

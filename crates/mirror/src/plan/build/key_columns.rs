@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use datafile::{Datasource, JsonPath};
+use datafile::{Code, Datasource, JsonPath};
 
 use super::report::Report;
 use crate::column_type::ScalarType;
@@ -91,7 +91,7 @@ fn check_coverage(
         None => &engine.name.span,
     };
     report.error(
-        "sorting-key-misses-key",
+        Code::SortingKeyMissesKey,
         span,
         "the sorting key must contain every key attribute of the DynamoDB table, or different items become one row",
         format!("{} is missing", quoted_list(&missing)),
@@ -144,7 +144,7 @@ fn check_type(
     };
     if !holds {
         report.error(
-            "key-type-does-not-fit",
+            Code::KeyTypeDoesNotFit,
             span,
             format!(
                 "key attribute `{}` has DynamoDB type {letter}, which does not go into a column of type {declared}",
@@ -156,7 +156,7 @@ fn check_type(
     }
     if column.is_key && column.column_type.nullable {
         report.error(
-            "key-column-nullable",
+            Code::KeyColumnNullable,
             span,
             format!("`{name}` is in the sorting key, which cannot be Nullable"),
             "a key is never NULL",
@@ -182,7 +182,7 @@ fn warn_of_quarantine(
     let declared = &column.declared_type;
     match (key.key_type, &column.column_type.scalar) {
         (KeyType::N, ScalarType::Float(_)) => report.warning(
-            "key-in-float",
+            Code::KeyInFloat,
             span,
             format!(
                 "a key of type N has up to 38 digits, {declared} keeps fewer; items whose `{}` does not survive go to quarantine",
@@ -192,7 +192,7 @@ fn warn_of_quarantine(
             as_string,
         ),
         (KeyType::S, ScalarType::DateTime | ScalarType::DateTime64 { .. }) => report.warning(
-            "key-in-time",
+            Code::KeyInTime,
             span,
             format!(
                 "only keys written as 2026-01-02T03:04:05Z with exactly the digits of {declared} are kept apart by their time; items with another text in `{}` go to quarantine",
@@ -210,7 +210,7 @@ fn refuse_changing_column(datasource: &Datasource, column: &PlanColumn, report: 
         return;
     };
     report.error(
-        "sorting-key-changes",
+        Code::SortingKeyChanges,
         &sorting_key.span,
         format!(
             "`{}` is not a key attribute of the table; when it changes, or the item is deleted, the old row stays",

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use datafile::{Datasource, Diagnostic, Severity};
+use datafile::{Code, Datasource, Diagnostic, Severity};
 
 pub(super) struct Report<'a> {
     path: &'a str,
@@ -25,7 +25,7 @@ impl<'a> Report<'a> {
 
     pub(super) fn error(
         &mut self,
-        code: &'static str,
+        code: Code,
         span: &Range<usize>,
         message: impl Into<String>,
         label: impl Into<String>,
@@ -37,7 +37,7 @@ impl<'a> Report<'a> {
 
     pub(super) fn warning(
         &mut self,
-        code: &'static str,
+        code: Code,
         span: &Range<usize>,
         message: impl Into<String>,
         label: impl Into<String>,
@@ -49,7 +49,7 @@ impl<'a> Report<'a> {
 
     fn push(
         &mut self,
-        code: &'static str,
+        code: Code,
         severity: Severity,
         span: &Range<usize>,
         (message, label, help): (String, String, String),

@@ -53,6 +53,13 @@ impl Board {
         let ms_to_seconds = |ms: i64| u64::try_from(ms.max(0) / 1000).unwrap_or(0);
         StatusReport {
             state,
+            reason_code: worst
+                .filter(|problem| {
+                    reason
+                        .as_ref()
+                        .is_some_and(|it| it.ends_with(&problem.text))
+                })
+                .map(|problem| problem.code),
             reason,
             next_action,
             gap: entries.gap.is_some(),
