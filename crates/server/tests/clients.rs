@@ -86,7 +86,7 @@ async fn a_pipe_that_is_asked_for_data_says_that_it_is_not_run() {
         "/v1/pipes/none.pipe",
     ] {
         let (status, body) = server.get(path, server.token()).await;
-        let wanted = json!({ "error": "there is no pipe \"none\"" });
+        let wanted = json!({ "error": "there is no pipe \"none\"; GET /v0/pipes lists them" });
         assert_eq!((status, body), (404, wanted), "{path}");
     }
 }

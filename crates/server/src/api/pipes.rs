@@ -88,7 +88,11 @@ async fn find(app: &App, caller: &Caller, name: &str) -> ApiResult<ResourceRow> 
     let mut pipes = rows.into_iter().filter(|row| row.kind == "pipe");
     pipes
         .find(|row| row.name == name || row.id == name)
-        .ok_or_else(|| ApiError::not_found(format!("there is no pipe {name:?}")))
+        .ok_or_else(|| {
+            ApiError::not_found(format!(
+                "there is no pipe {name:?}; GET /v0/pipes lists them"
+            ))
+        })
 }
 
 fn object(row: &ResourceRow) -> Value {
