@@ -83,17 +83,18 @@ impl ClickHouse {
         for (live, shadow) in pairs {
             let problem = match (comment_of(&present, live), comment_of(&present, shadow)) {
                 (Some(comment), _) if comment == mark => continue,
-                (None, _) => format!("there is no table {live}"),
+                (None, None) => format!("there is no table {live}"),
                 (Some(_), None) => format!("there is no table {shadow}"),
-                (Some(_), Some(comment)) if comment != mark => {
+                (_, Some(comment)) if comment != mark => {
                     format!("{shadow} was made for something else")
                 }
-                (Some(_), Some(_)) => {
-                    exchanges.push(format!(
-                        "EXCHANGE TABLES {} AND {}",
-                        sql::table(database, live),
-                        sql::table(database, shadow)
-                    ));
+                (live_one, Some(_)) => {
+                    let (live, shadow) = (sql::table(database, live), sql::table(database, shadow));
+                    exchanges.push(match live_one {
+                        Some(_) => format!("EXCHANGE TABLES {live} AND {shadow}"),
+                        // Somebody dropped it, or its disk is gone: what is missing only needs its name.
+                        None => format!("RENAME TABLE {shadow} TO {live}"),
+                    });
                     continue;
                 }
             };

@@ -150,7 +150,7 @@ async fn an_exchange_is_done_once_however_often_and_wherever_it_was_cut_off() {
     exchange().await.unwrap();
     assert_eq!(count(client, "orders").await, "3");
     let error = client
-        .exchange(DATABASE, "nothing", "orders", "m")
+        .exchange(DATABASE, "nothing", "nowhere", "m")
         .await
         .unwrap_err();
     assert!(
@@ -158,6 +158,29 @@ async fn an_exchange_is_done_once_however_often_and_wherever_it_was_cut_off() {
         "{}",
         error.report()
     );
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_that_is_gone_is_replaced_and_nothing_else_takes_its_name() {
+    let engine = Engine::start().await;
+    let client = &engine.client;
+    let plan = simple_plan("orders");
+    let shadow = shadow_of(&plan);
+    client.create_table(&plan).await.unwrap();
+    client.create_shadow(&shadow, "m").await.unwrap();
+    client
+        .insert(&shadow, &rows(&shadow, 0..3), RowOrder::Free)
+        .await
+        .unwrap();
+    client.drop_table(DATABASE, "orders").await.unwrap();
+    let exchange = |mark| client.exchange(DATABASE, "orders", "orders__resync", mark);
+    let error = exchange("another").await.unwrap_err().report();
+    assert!(error.contains("made for something else"), "{error}");
+    for _ in 0..2 {
+        exchange("m").await.unwrap();
+        assert_eq!(count(client, "orders").await, "3");
+    }
     engine.stop().await;
 }
 

@@ -38,6 +38,27 @@ fn sql(external: &External, query: &str) -> String {
     body.to_owned()
 }
 
+#[test]
+fn a_table_that_somebody_dropped_is_filled_anew_by_a_resync() {
+    let (external, stage) = live();
+    let tables = "SELECT database FROM system.tables WHERE name = 'orders'";
+    let database = sql(&external, tables);
+    let database = database.trim();
+    sql(&external, &format!("DROP TABLE {database}.orders SYNC"));
+    sql(
+        &external,
+        &format!("DROP TABLE {database}.orders_quarantine SYNC"),
+    );
+    stage.put(&order(900, 1));
+    let broken = stage.wait_for_state(&["broken"]).to_string();
+    assert!(broken.contains("tb datasource resync"), "{broken}");
+    stage
+        .tb(&["datasource", "resync", "orders", "--yes", "--wait"])
+        .success();
+    assert_eq!(equal(&stage), 201);
+    stage.wait_for_state(&["live"]);
+}
+
 /// Changes a row, loses one, and makes one up.
 fn damage(external: &External) {
     let tables = "SELECT database FROM system.tables WHERE name = 'orders'";

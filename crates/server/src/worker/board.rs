@@ -337,6 +337,10 @@ pub(crate) fn next_action(kind: &ErrorKind) -> &'static str {
         ErrorKind::ExportTime => {
             "nothing: point-in-time recovery does not reach back that far, so the mirror is filled anew"
         }
+        // UNKNOWN_TABLE.
+        ErrorKind::Rejected { code: 60 } => {
+            "the table is gone from ClickHouse; fill a new one, by an export that AWS bills, with: tb datasource resync NAME"
+        }
         ErrorKind::ExportConflict | ErrorKind::Rejected { .. } | ErrorKind::Permanent => {
             "see the reason; it is tried again slowly, and tb local logs has the details"
         }
