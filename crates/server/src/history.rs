@@ -7,8 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mirror::checkpoint::ExportPhase;
 use mirror::clock::Clock;
 use mirror::status::{MirrorState, StatusReport};
+use mirror::store::{MirrorProgress, Store, progress_key};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{HistoryRow, MirrorName, SqliteStore, StoreError};
@@ -32,7 +34,7 @@ impl Historian {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut told = HashMap::new();
         let mut names: HashMap<String, MirrorName> = HashMap::new();
-        if let Err(error) = self.server_started(&mut names).await {
+        if let Err(error) = self.server_started(&mut told, &mut names).await {
             telemetry::history_not_written(&error);
         }
         let mut ticks = tokio::time::interval(BETWEEN_LOOKS);
@@ -52,6 +54,7 @@ impl Historian {
     /// One line in each workspace that has mirrors: it explains the silence before it.
     async fn server_started(
         &self,
+        told: &mut HashMap<String, Told>,
         names: &mut HashMap<String, MirrorName>,
     ) -> Result<(), StoreError> {
         for name in self.store.mirror_names().await? {
@@ -65,9 +68,35 @@ impl Historian {
                 };
                 self.store.add_history(&name.workspace_id, &[line]).await?;
             }
+            match self.stored(&name.id).await {
+                Ok(before) => _ = told.insert(name.id.clone(), before),
+                Err(error) => telemetry::history_not_written(&error.report()),
+            }
             names.insert(name.id.clone(), name);
         }
         Ok(())
+    }
+
+    /// What is stored of a mirror was told before the server started.
+    async fn stored(&self, mirror: &str) -> Result<Told, mirror::error::Error> {
+        let generations = self.store.generations(mirror).await?;
+        let live = progress_key(mirror, generations.live);
+        let live = self.store.load(&live).await?;
+        let mut exports: Vec<String> = arn_of(&live).into_iter().collect();
+        if let Some(shadow) = &generations.shadow {
+            let shadow = progress_key(mirror, shadow.generation);
+            exports.extend(arn_of(&self.store.load(&shadow).await?));
+        }
+        Ok(Told {
+            state: None,
+            coming: None,
+            exports,
+            loaded: live
+                .export
+                .is_some_and(|export| export.phase == ExportPhase::Loaded),
+            resyncing: generations.shadow.is_some(),
+            quarantined: live.quarantined,
+        })
     }
 
     async fn look(
@@ -110,40 +139,21 @@ struct Told {
     state: Option<MirrorState>,
     /// A state that is not told yet, and since when it is seen.
     coming: Option<(MirrorState, i64)>,
-    export_arn: Option<String>,
+    /// Exports that AWS was asked for, by ARN.
+    exports: Vec<String>,
     loaded: bool,
     resyncing: bool,
     quarantined: u64,
-    looked: bool,
+}
+
+fn arn_of(progress: &MirrorProgress) -> Option<String> {
+    progress.export.as_ref()?.arn.clone()
 }
 
 impl Told {
     /// What is new, with its level.
     fn news(&mut self, status: &StatusReport, now_ms: i64) -> Vec<(&'static str, String)> {
         let mut news = Vec::new();
-        let backfill = &status.backfill;
-        let loaded = backfill.phase == "loaded";
-        // After a start of the server what is there already is no news.
-        if !self.looked && loaded {
-            self.export_arn.clone_from(&backfill.export_arn);
-            self.loaded = true;
-            self.quarantined = status.quarantined;
-        }
-        self.looked = true;
-        if backfill.export_arn.is_some() && backfill.export_arn != self.export_arn {
-            self.export_arn.clone_from(&backfill.export_arn);
-            let arn = backfill.export_arn.as_deref().unwrap_or_default();
-            news.push(("INFO", format!("asked AWS for an export: {arn}")));
-        }
-        if loaded && !self.loaded {
-            let seconds = backfill.elapsed_ms.div_ceil(1000);
-            let items = backfill.items.0;
-            news.push((
-                "INFO",
-                format!("backfill loaded: {items} items in {seconds} s"),
-            ));
-        }
-        self.loaded = loaded;
         match (&status.resync, self.resyncing) {
             (Some(resync), false) => {
                 news.push(("WARNING", format!("a resync began: {}", resync.reason)));
@@ -152,11 +162,34 @@ impl Told {
             _ => {}
         }
         self.resyncing = status.resync.is_some();
-        if status.quarantined > self.quarantined {
-            let more = status.quarantined - self.quarantined;
-            news.push(("WARNING", format!("{more} records went to quarantine")));
+        let backfill = &status.backfill;
+        let of_resync = status.resync.as_ref().map(|resync| &resync.backfill);
+        for export in [Some(backfill), of_resync].into_iter().flatten() {
+            if let Some(arn) = export
+                .export_arn
+                .as_ref()
+                .filter(|arn| !self.exports.contains(arn))
+            {
+                self.exports.push(arn.clone());
+                news.push(("INFO", format!("asked AWS for an export: {arn}")));
+            }
         }
-        self.quarantined = status.quarantined;
+        // A worker that has just started does not know yet what is stored.
+        if backfill.phase != "waiting" {
+            let loaded = backfill.phase == "loaded";
+            if loaded && !self.loaded {
+                let seconds = backfill.elapsed_ms.div_ceil(1000);
+                let items = backfill.items.0;
+                let message = format!("backfill loaded: {items} items in {seconds} s");
+                news.push(("INFO", message));
+            }
+            self.loaded = loaded;
+            if status.quarantined > self.quarantined {
+                let more = status.quarantined - self.quarantined;
+                news.push(("WARNING", format!("{more} records went to quarantine")));
+            }
+            self.quarantined = status.quarantined;
+        }
         news.extend(self.state_news(status, now_ms));
         news
     }
@@ -245,7 +278,10 @@ mod tests {
     }
 
     fn told(looks: &[(i64, StatusReport)]) -> Vec<String> {
-        let mut told = Told::default();
+        told_after(Told::default(), looks)
+    }
+
+    fn told_after(mut told: Told, looks: &[(i64, StatusReport)]) -> Vec<String> {
         looks
             .iter()
             .flat_map(|(at_s, status)| told.news(status, at_s * 1000))
@@ -289,7 +325,19 @@ mod tests {
         live.backfill.phase = "loaded".to_owned();
         live.backfill.export_arn = Some("arn:1".to_owned());
         live.quarantined = 7;
-        assert_eq!(told(&[(0, live.clone()), (1, live)]), ["INFO is live"]);
+        let stored = Told {
+            exports: vec!["arn:1".to_owned()],
+            loaded: true,
+            quarantined: 7,
+            ..Told::default()
+        };
+        // A worker knows nothing before it has read what is stored.
+        let mut blank = report(MirrorState::Starting);
+        blank.backfill.phase = "waiting".to_owned();
+        assert_eq!(
+            told_after(stored, &[(0, blank), (1, live.clone()), (2, live)]),
+            ["INFO is live"]
+        );
     }
 
     #[test]
@@ -323,18 +371,35 @@ mod tests {
     #[test]
     fn a_resync_has_a_beginning_and_an_end() {
         let live = report(MirrorState::Live);
-        let mut resyncing = report(MirrorState::Live);
+        let mut live = live;
+        live.backfill.phase = "loaded".to_owned();
+        live.backfill.export_arn = Some("arn:1".to_owned());
+        let mut resyncing = live.clone();
+        let export = mirror::status::BackfillStatus {
+            export_arn: Some("arn:2".to_owned()),
+            ..Default::default()
+        };
         resyncing.resync = Some(ResyncStatus {
             reason: "asked for".to_owned(),
             state: MirrorState::Starting,
             problem: None,
-            backfill: mirror::status::BackfillStatus::default(),
+            backfill: export,
         });
+        let mut exchanged = live.clone();
+        exchanged.backfill.export_arn = Some("arn:2".to_owned());
         assert_eq!(
-            told(&[(0, live.clone()), (1, resyncing), (2, live)]),
+            told(&[
+                (0, live),
+                (1, resyncing.clone()),
+                (2, resyncing),
+                (3, exchanged)
+            ]),
             [
+                "INFO asked AWS for an export: arn:1",
+                "INFO backfill loaded: 0 items in 0 s",
                 "INFO is live",
                 "WARNING a resync began: asked for",
+                "INFO asked AWS for an export: arn:2",
                 "INFO the resync is complete"
             ]
         );

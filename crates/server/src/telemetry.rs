@@ -6,7 +6,6 @@ use http::{Method, StatusCode};
 use tracing::{debug, error, info, warn};
 
 use crate::secrets::SealBroken;
-use crate::store::StoreError;
 
 pub(crate) fn server_listens(address: SocketAddr, version: &str, aws_credentials: bool) {
     info!(%address, version, aws_credentials, "server listens");
@@ -42,7 +41,7 @@ pub(crate) fn mirrors_inactive(mirrors: usize) {
     );
 }
 
-pub(crate) fn history_not_written(error: &StoreError) {
+pub(crate) fn history_not_written(error: &dyn std::fmt::Display) {
     warn!(%error, "could not write down what happened; `tb logs` lacks it");
 }
 

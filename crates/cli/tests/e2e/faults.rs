@@ -185,15 +185,25 @@ fn a_role_that_is_taken_away_is_shouted_about_and_the_mirror_goes_on_when_it_is_
             .is_some_and(|left| left > 3600.0),
         "{broken}"
     );
-    let logs = || stage.tb(&["logs"]).success().out;
-    wait("a log of the broken role", || logs().contains("is broken"));
+    let logs = |stage: &Stage| stage.tb(&["logs"]).success().out;
+    wait("a log of the broken role", || {
+        logs(&stage).contains("is broken")
+    });
     stage.aws.handle.with(|world| world.iam.add_role(role()));
     stage.wait_for_state(&["live"]);
     equal(&stage);
-    wait("a log of the end", || {
-        logs().matches("is live").count() == 2
+    let live_again = |stage: &Stage| logs(stage).trim_end().ends_with("orders: is live");
+    wait("a log of the end", || live_again(&stage));
+    // What happened before a start is not told again after it.
+    stage.kill();
+    stage.start();
+    wait("a log of the start", || {
+        logs(&stage).contains("the server started") && live_again(&stage)
     });
-    let logs = logs();
+    let logs = logs(&stage);
+    for once in ["asked AWS for an export", "backfill loaded"] {
+        assert_eq!(logs.matches(once).count(), 1, "{logs}");
+    }
     let mut rest = logs.as_str();
     for line in [
         "INFO    mirror orders: asked AWS for an export: arn:",
@@ -201,6 +211,8 @@ fn a_role_that_is_taken_away_is_shouted_about_and_the_mirror_goes_on_when_it_is_
         "INFO    mirror orders: is live",
         "ERROR   mirror orders: is broken: ",
         "What to do: check the role's trust policy",
+        "INFO    mirror orders: is live",
+        "INFO    server: the server started",
         "INFO    mirror orders: is live",
     ] {
         let at = rest

@@ -198,11 +198,12 @@ impl MirrorWorker {
     fn show(&self, progress: &MirrorProgress) {
         let board = &self.retry.board;
         let waiting = ExportProgress::waiting(1);
+        // Whoever sees that the export is there sees the right number of records in quarantine.
+        board.quarantined(progress.quarantined);
         board.export(
             ExportPart::Backfill,
             progress.export.as_ref().unwrap_or(&waiting),
         );
-        board.quarantined(progress.quarantined);
         board.gap(progress.gap.as_ref());
         if progress.healing.is_some() {
             board.healing(Some(0));
