@@ -160,6 +160,9 @@ pub(crate) fn read_project(folder: &Path, tinyb: &TinybFile) -> Outcome<ProjectF
     Ok(ProjectFiles { root, files })
 }
 
+/// What to do about a folder without datafiles.
+pub(crate) const OTHER_FOLDER: &str = "run this in the project folder, or name it with --cwd";
+
 /// [`read_project`], and a refusal of a folder without any.
 pub(crate) fn read_some_project(folder: &Path, tinyb: &TinybFile) -> Outcome<ProjectFiles> {
     let project = read_project(folder, tinyb)?;
@@ -171,7 +174,7 @@ pub(crate) fn read_some_project(folder: &Path, tinyb: &TinybFile) -> Outcome<Pro
                 project.root.display()
             ),
         )
-        .hint("run this in the project folder, or name it with --cwd"));
+        .hint(OTHER_FOLDER));
     }
     Ok(project)
 }

@@ -32,12 +32,7 @@ struct Started {
 
 /// Builds the project.
 pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) -> Outcome {
-    let project = check::before_upload(
-        &session.folder,
-        &session.tinyb,
-        options.allow_destructive,
-        printer,
-    )?;
+    let project = check::before_upload(session, options.allow_destructive, printer)?;
     let client = session.workspace().await?;
     let mut query = Vec::new();
     if options.with_connections {

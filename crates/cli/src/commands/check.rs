@@ -9,6 +9,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::files::{self, ProjectFiles, TinybFile};
 use crate::printer::{Output, Printer};
 use crate::text;
+use crate::workspace::Session;
 
 /// Checks the project in `folder`; diagnostics are the command's data.
 pub(crate) fn run(folder: &Path, tinyb: &TinybFile, printer: &Printer) -> Outcome {
@@ -38,20 +39,20 @@ pub(crate) fn run(folder: &Path, tinyb: &TinybFile, printer: &Printer) -> Outcom
 
 /// Reads and checks the project before it is uploaded; diagnostics go to stderr.
 pub(crate) fn before_upload(
-    folder: &Path,
-    tinyb: &TinybFile,
+    session: &Session,
     allow_destructive: bool,
     printer: &Printer,
 ) -> Outcome<ProjectFiles> {
+    let (folder, tinyb) = (&session.folder, &session.tinyb);
     // Without files everything goes, which may be meant; or this is another folder than one thinks.
     let project = if allow_destructive {
         files::read_project(folder, tinyb)?
     } else {
         files::read_some_project(folder, tinyb).map_err(|failure| {
-            failure.hint(
-                "run this in the project folder, or name it with --cwd; to take everything off the server, \
-                 give --allow-destructive-operations",
-            )
+            failure.hint(format!(
+                "{}; to take everything off the server, give --allow-destructive-operations",
+                files::OTHER_FOLDER
+            ))
         })?
     };
     let diagnostics = parse_project(&project.files).diagnostics;

@@ -34,12 +34,7 @@ pub(crate) struct Options {
 
 /// Deploys the project.
 pub(crate) async fn run(session: &Session, options: Options, printer: &Printer) -> Outcome {
-    let project = check::before_upload(
-        &session.folder,
-        &session.tinyb,
-        options.allow_destructive,
-        printer,
-    )?;
+    let project = check::before_upload(session, options.allow_destructive, printer)?;
     let client = session.workspace().await?;
     let progress = Progress::new(printer);
     let mut line = progress.line(printer);

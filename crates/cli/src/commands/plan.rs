@@ -57,8 +57,7 @@ struct Mirror {
 
 /// Asks the server, and prints what it says; nothing changes.
 pub(crate) async fn run(session: &Session, allow_destructive: bool, printer: &Printer) -> Outcome {
-    let project =
-        check::before_upload(&session.folder, &session.tinyb, allow_destructive, printer)?;
+    let project = check::before_upload(session, allow_destructive, printer)?;
     let client = session.workspace().await?;
     let mut query = vec![("check", "true"), ("plan", "true")];
     if allow_destructive {

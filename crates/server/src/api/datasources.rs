@@ -159,15 +159,15 @@ pub(super) async fn mirror_of(
 
 /// By name, or else by id.
 pub(super) async fn find(app: &App, caller: &Caller, name: &str) -> ApiResult<ResourceRow> {
-    let rows = app.store.resources(&caller.workspace.id).await?;
-    let mut datasources = rows.into_iter().filter(|row| row.kind == "datasource");
-    datasources
-        .find(|row| row.name == name || row.id == name)
-        .ok_or_else(|| {
-            ApiError::not_found(format!(
-                "there is no data source {name:?}; see: tb datasource ls"
-            ))
-        })
+    let found = app
+        .store
+        .resource(&caller.workspace.id, "datasource", name)
+        .await?;
+    found.ok_or_else(|| {
+        ApiError::not_found(format!(
+            "there is no data source {name:?}; see: tb datasource ls"
+        ))
+    })
 }
 
 /// Tables by name; `None` while ClickHouse does not answer, which must not hide the list.

@@ -84,15 +84,15 @@ fn not_run(name: &str) -> ApiError {
 }
 
 async fn find(app: &App, caller: &Caller, name: &str) -> ApiResult<ResourceRow> {
-    let rows = app.store.resources(&caller.workspace.id).await?;
-    let mut pipes = rows.into_iter().filter(|row| row.kind == "pipe");
-    pipes
-        .find(|row| row.name == name || row.id == name)
-        .ok_or_else(|| {
-            ApiError::not_found(format!(
-                "there is no pipe {name:?}; GET /v0/pipes lists them"
-            ))
-        })
+    let found = app
+        .store
+        .resource(&caller.workspace.id, "pipe", name)
+        .await?;
+    found.ok_or_else(|| {
+        ApiError::not_found(format!(
+            "there is no pipe {name:?}; GET /v0/pipes lists them"
+        ))
+    })
 }
 
 fn object(row: &ResourceRow) -> Value {

@@ -82,6 +82,25 @@ impl SqliteStore {
         .map_err(failed("read the live project"))
     }
 
+    /// One resource of the live project, by its kind and its name or id.
+    pub(crate) async fn resource(
+        &self,
+        workspace_id: &str,
+        kind: &str,
+        name_or_id: &str,
+    ) -> Result<Option<ResourceRow>> {
+        sqlx::query_as(
+            "SELECT kind, name, id, path, text, sha256, created_at_ms, updated_at_ms
+             FROM resources WHERE workspace_id = ?1 AND kind = ?2 AND (name = ?3 OR id = ?3)",
+        )
+        .bind(workspace_id)
+        .bind(kind)
+        .bind(name_or_id)
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(failed("find a resource"))
+    }
+
     /// Data sources whose tables a deployment left half done.
     pub async fn unfinished_tables(&self, workspace_id: &str) -> Result<Vec<String>> {
         sqlx::query_scalar("SELECT datasource FROM unfinished_tables WHERE workspace_id = ?")

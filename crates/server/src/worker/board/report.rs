@@ -2,6 +2,7 @@
 
 use mirror::checkpoint::ExportPhase;
 use mirror::limits::{STALLED_AFTER_MS, STREAM_RETENTION_MS};
+use mirror::reason::Reason;
 use mirror::status::{BackfillStatus, HealingStatus, MirrorState, StatusReport};
 
 use super::{Board, Due, Entries, ExportKind, Problem};
@@ -45,7 +46,7 @@ impl Board {
                 Some(_) => MirrorState::Live,
             }
         };
-        let (reason, next_action) = entries.why(state, worst, stalled.as_deref());
+        let why = entries.why(state, worst, stalled.as_deref());
         let leaves_ms = figures
             .watermark_ms
             .map(|at_ms| at_ms + STREAM_RETENTION_MS);
@@ -53,15 +54,9 @@ impl Board {
         let ms_to_seconds = |ms: i64| u64::try_from(ms.max(0) / 1000).unwrap_or(0);
         StatusReport {
             state,
-            reason_code: worst
-                .filter(|problem| {
-                    reason
-                        .as_ref()
-                        .is_some_and(|it| it.ends_with(&problem.text))
-                })
-                .map(|problem| problem.code),
-            reason,
-            next_action,
+            reason_code: why.as_ref().and_then(|why| why.code),
+            reason: why.as_ref().map(|why| why.reason.clone()),
+            next_action: why.map(|why| why.next_action),
             gap: entries.gap.is_some(),
             stalled: stalled.filter(|_| !entries.stopped),
             healing: entries.healing.map(|(healed, windows)| HealingStatus {
@@ -120,36 +115,58 @@ impl Entries {
         state: MirrorState,
         worst: Option<&Problem>,
         stalled: Option<&str>,
-    ) -> (Option<String>, Option<String>) {
-        let (reason, next_action) = match (state, worst, &self.gap) {
+    ) -> Option<Why> {
+        let (reason, next_action, code) = match (state, worst, &self.gap) {
             (MirrorState::Gap, _, Some(gap)) => {
                 let why = self.hopeless.as_deref().unwrap_or_default();
                 (
                     format!("{}; it cannot be healed: {why}", gap.what),
                     GAP_ACTION.to_owned(),
+                    None,
                 )
             }
             (MirrorState::Gap, _, None) => (
                 self.hopeless.clone().unwrap_or_default(),
                 GAP_ACTION.to_owned(),
+                None,
             ),
             (MirrorState::Stalled, Some(problem), _) => (
                 format!("{}: {}", stalled.unwrap_or_default(), problem.text),
                 problem.next_action.clone(),
+                Some(problem.code),
             ),
             (MirrorState::Stalled, None, _) => (
                 stalled.unwrap_or_default().to_owned(),
                 STALLED_ACTION.to_owned(),
+                None,
             ),
-            (MirrorState::Healing, _, Some(gap)) => (gap.what.clone(), HEALING_ACTION.to_owned()),
-            (MirrorState::CatchingUp, _, _) => {
-                (CATCHING_UP.to_owned(), CATCHING_UP_ACTION.to_owned())
+            (MirrorState::Healing, _, Some(gap)) => {
+                (gap.what.clone(), HEALING_ACTION.to_owned(), None)
             }
-            (_, Some(problem), _) => (problem.text.clone(), problem.next_action.clone()),
-            (_, None, _) => return (None, None),
+            (MirrorState::CatchingUp, _, _) => {
+                (CATCHING_UP.to_owned(), CATCHING_UP_ACTION.to_owned(), None)
+            }
+            (_, Some(problem), _) => (
+                problem.text.clone(),
+                problem.next_action.clone(),
+                Some(problem.code),
+            ),
+            (_, None, _) => return None,
         };
-        (Some(reason), Some(next_action))
+        Some(Why {
+            reason,
+            next_action,
+            code,
+        })
     }
+}
+
+/// Why a state is not a good one.
+struct Why {
+    reason: String,
+    next_action: String,
+    /// If a failure is the reason.
+    code: Option<Reason>,
 }
 
 const GAP_ACTION: &str = "nothing: a new backfill beside the table replaces it when it is complete; tb datasource ls shows how far it is";
