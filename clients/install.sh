@@ -2,9 +2,9 @@
 # Installs the official clients into the folder $1: the command line, the Python SDK, the TypeScript SDK.
 # Says nothing and does nothing for a client whose pinned versions are there.
 set -eu
-cd "$(dirname "$0")"
 mkdir -p "$1"
 target=$(cd "$1" && pwd)
+cd "$(dirname "$0")"
 
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || {
