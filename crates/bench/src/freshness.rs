@@ -6,6 +6,8 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::Result;
 use crate::plan::{Bench, say};
 use crate::results::Better::Lower;
@@ -53,6 +55,19 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
         add(bench, rate, seconds, &run);
     }
     Ok(())
+}
+
+/// One run, as JSON.
+pub(crate) fn one_run(bench: &mut Bench, rate: u64, seconds: u64) -> Result<Value> {
+    let run = one(bench, rate, Duration::from_secs(seconds))?;
+    let ms = |q| quantile(&run.outcome.ms, q).round();
+    Ok(json!({
+        "achieved_per_s": run.achieved.round(),
+        "p50_ms": ms(0.5),
+        "p99_ms": ms(0.99),
+        "max_ms": ms(1.0),
+        "most_parts": run.most_parts,
+    }))
 }
 
 fn add(bench: &mut Bench, rate: u64, seconds: u64, run: &Run) {

@@ -75,6 +75,25 @@ enum Command {
         #[arg(long, default_value = "typical")]
         kind: data::Kind,
     },
+    /// Only our own catching up with a stream that is full, a JSON line each time: to be looked at with a profiler
+    Follow {
+        #[command(flatten)]
+        options: RunOptions,
+        #[arg(long, default_value_t = 64)]
+        shards: u32,
+        #[arg(long, default_value_t = 500_000)]
+        changes: u64,
+    },
+    /// Only how soon changes are seen, at one rate
+    Freshness {
+        #[command(flatten)]
+        options: RunOptions,
+        /// Changes a second
+        #[arg(long, default_value_t = 1000)]
+        rate: u64,
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
     /// Only write an export as AWS would leave it in S3
     Export {
         #[arg(long, default_value = "typical")]
@@ -138,6 +157,16 @@ fn main() -> ExitCode {
     let done = match Options::parse().command {
         Command::Run(options) => plan::run(&options),
         Command::Load { options, kind } => plan::load(&options, kind),
+        Command::Follow {
+            options,
+            shards,
+            changes,
+        } => plan::follow(&options, shards, changes),
+        Command::Freshness {
+            options,
+            rate,
+            seconds,
+        } => plan::freshness(&options, rate, seconds),
         Command::Check(files) => history::check(&files),
         Command::Record(files) => history::record(&files),
         Command::Draw {

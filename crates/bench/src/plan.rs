@@ -141,6 +141,26 @@ pub(crate) fn load(options: &RunOptions, kind: Kind) -> Result<()> {
     Ok(())
 }
 
+/// Lets a mirror catch up with a full stream, as often as wanted.
+pub(crate) fn follow(options: &RunOptions, shards: u32, changes: u64) -> Result<()> {
+    let mut bench = begin(options)?;
+    for _ in 0..bench.repeats() {
+        println!("{}", stream::one_run(&mut bench, shards, changes)?);
+    }
+    clean(&bench.options.work);
+    Ok(())
+}
+
+/// Measures freshness at one rate, as often as wanted.
+pub(crate) fn freshness(options: &RunOptions, rate: u64, seconds: u64) -> Result<()> {
+    let mut bench = begin(options)?;
+    for _ in 0..bench.repeats() {
+        println!("{}", freshness::one_run(&mut bench, rate, seconds)?);
+    }
+    clean(&bench.options.work);
+    Ok(())
+}
+
 fn begin(options: &RunOptions) -> Result<Bench> {
     fs::create_dir_all(&options.work)?;
     let options = RunOptions {

@@ -3,10 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::Result;
 use crate::plan::{Bench, say};
 use crate::process;
-use crate::process::peak_mb;
+use crate::process::{cpu_seconds, peak_mb};
 use crate::results::Better::{Higher, Lower};
 use crate::stage::{Aws, Server};
 
@@ -26,6 +28,9 @@ struct Run {
     records_per_second: f64,
     caught_up_seconds: f64,
     calls_per_million: f64,
+    server_cpu_seconds: f64,
+    engine_cpu_seconds: f64,
+    simulator_cpu_seconds: f64,
     peak_mb: f64,
 }
 
@@ -79,6 +84,20 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// One catching up, as JSON.
+pub(crate) fn one_run(bench: &mut Bench, shards: u32, changes: u64) -> Result<Value> {
+    let run = one(bench, shards, changes)?;
+    Ok(json!({
+        "records_per_s": run.records_per_second.round(),
+        "caught_up_s": run.caught_up_seconds,
+        "calls_per_million": run.calls_per_million.round(),
+        "server_cpu_s": run.server_cpu_seconds,
+        "engine_cpu_s": run.engine_cpu_seconds,
+        "simulator_cpu_s": run.simulator_cpu_seconds,
+        "server_peak_mb": run.peak_mb.round(),
+    }))
+}
+
 /// A mirror of an empty table is stopped, the table is written to, and the mirror is started again.
 fn one(bench: &mut Bench, shards: u32, changes: u64) -> Result<Run> {
     let folder = bench.folder("stream")?;
@@ -87,6 +106,7 @@ fn one(bench: &mut Bench, shards: u32, changes: u64) -> Result<Run> {
     aws.generate("orders", 0, changes, ITEM_BYTES)?;
     let calls = |aws: &Aws| Ok::<u64, crate::Error>(aws.calls()?.values().sum());
     let before = calls(&aws)?;
+    let simulator_before = cpu_seconds(aws.pid());
     let begun = Instant::now();
     server.start()?;
     let mut seen = Vec::new();
@@ -101,6 +121,9 @@ fn one(bench: &mut Bench, shards: u32, changes: u64) -> Result<Run> {
         records_per_second: rate(&seen),
         caught_up_seconds: begun.elapsed().as_secs_f64(),
         calls_per_million: (calls(&aws)? - before) as f64 * 1e6 / changes as f64,
+        server_cpu_seconds: cpu_seconds(server.pid()),
+        engine_cpu_seconds: cpu_seconds(server.engine_pid()),
+        simulator_cpu_seconds: cpu_seconds(aws.pid()) - simulator_before,
         peak_mb: peak_mb(server.pid()).unwrap_or(0.0),
     };
     let found = server.number("SELECT count() FROM orders FINAL")?;

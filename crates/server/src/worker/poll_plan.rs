@@ -7,8 +7,8 @@
 //! more often than [`LEAST_IDLE_MS`]. Beyond 75 shards the budget gives way: none waits longer than
 //! `poll_idle_max_ms`, 30 s, so that 700 cost 84,000 calls an hour.
 //!
-//! - **Busy.** A full page is followed by the next one at once. Any other page with news is followed after
-//!   `poll_min_ms`.
+//! - **Busy.** A full page is followed by the next one at once, and so are the empty ones that AWS may send behind it.
+//!   Any other page with news is followed after `poll_min_ms`.
 //! - **Active.** For [`ACTIVE_MS`] after its last news a shard is read at least every [`ACTIVE_PAUSE_MS`]: writes follow
 //!   each other. Then the pause grows by half each time until the shard is idle. That is 20 calls after the last of a
 //!   series of writes.

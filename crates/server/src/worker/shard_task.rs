@@ -85,6 +85,8 @@ impl ShardTask {
         let mut from_horizon = position.is_none();
         let mut iterator: Option<String> = None;
         let mut failing = false;
+        // The last page with records was full: more lies behind it, in front of which AWS may send empty pages.
+        let mut more_behind = false;
         let mut empty_since = VecDeque::with_capacity(EMPTY_PAGES_AT_TIP);
         loop {
             if iterator.is_none() && from_horizon {
@@ -175,6 +177,7 @@ impl ShardTask {
                 empty_since.push_back(asked_at_ms);
             } else {
                 empty_since.clear();
+                more_behind = full;
             }
             let at_tip = empty_since.len() >= EMPTY_PAGES_AT_TIP;
             let tip_ms = empty_since.front().copied().filter(|_| at_tip);
@@ -191,8 +194,8 @@ impl ShardTask {
                 (false, false) => Found::NothingYet,
             };
             let next_in_ms = match found {
-                // All of it was read before, and more is waiting behind it.
-                Found::NothingYet if full => 0,
+                // Whatever this page was, more is waiting behind it.
+                Found::NothingYet if more_behind => 0,
                 _ => seat.next_ms(found, hurry, self.clock.now_ms()),
             };
             self.tell(ShardEvent::Page {

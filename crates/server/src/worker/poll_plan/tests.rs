@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 #![expect(clippy::print_stdout, reason = "the figures are worth a line each")]
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use async_trait::async_trait;
 use mirror::change::{EventKind, StreamPage, StreamRecord};
@@ -28,6 +28,8 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 /// An answer of AWS takes so long.
 const ANSWER_MS: u64 = 10;
+/// Records of a page, as AWS limits them.
+const PAGE_RECORDS: usize = 1_000;
 
 struct VirtualClock(Instant);
 
@@ -55,6 +57,10 @@ struct State {
     unread: HashMap<String, VecDeque<i64>>,
     sequence: u64,
     calls: u64,
+    /// In front of every page with records comes an empty one.
+    hesitates: bool,
+    /// Shards whose last page was empty although they have records.
+    hesitated: HashSet<String>,
     /// From write to read, milliseconds.
     delays: Vec<i64>,
 }
@@ -89,7 +95,16 @@ impl Source for Stream {
             state.calls += 1;
             let unread = state.unread.entry(iterator.to_owned()).or_default();
             let mut records = Vec::new();
-            while let Some(at_ms) = unread.pop_front() {
+            let has_records = !unread.is_empty();
+            let hesitates =
+                has_records && state.hesitates && state.hesitated.insert(iterator.to_owned());
+            if has_records && !hesitates {
+                state.hesitated.remove(iterator);
+            }
+            let most = if hesitates { 0 } else { PAGE_RECORDS };
+            while records.len() < most
+                && let Some(at_ms) = unread.pop_front()
+            {
                 state.delays.push(now_ms - at_ms);
                 state.sequence += 1;
                 records.push(StreamRecord {
@@ -195,7 +210,17 @@ impl Seen {
 }
 
 /// Readers of `shards` shards for `ms`, and writes: after a pause of so many milliseconds, into these shards.
-fn follow(shards: usize, ms: i64, mut writes: impl FnMut(&mut Dice) -> (i64, Vec<usize>)) -> Seen {
+fn follow(shards: usize, ms: i64, writes: impl FnMut(&mut Dice) -> (i64, Vec<usize>)) -> Seen {
+    follow_stream(shards, ms, false, writes)
+}
+
+/// [`follow`] on a stream that may send empty pages in front of records.
+fn follow_stream(
+    shards: usize,
+    ms: i64,
+    hesitates: bool,
+    mut writes: impl FnMut(&mut Dice) -> (i64, Vec<usize>),
+) -> Seen {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -244,7 +269,10 @@ fn follow(shards: usize, ms: i64, mut writes: impl FnMut(&mut Dice) -> (i64, Vec
         });
         // What the beginning costs is no question of the hour.
         clock.sleep_ms(10 * MINUTE.unsigned_abs()).await;
-        *stream.state.lock().unwrap() = State::default();
+        *stream.state.lock().unwrap() = State {
+            hesitates,
+            ..State::default()
+        };
         let began_ms = clock.now_ms();
         let mut dice = Dice(7);
         loop {
@@ -417,4 +445,24 @@ fn the_longest_pause_is_kept_whatever_it_costs() {
         seat.next_ms(Found::AtTip, false, 0);
     }
     assert_eq!(plan.shards().by_id[&seat.id].pause_ms, 5_000);
+}
+
+#[test]
+fn empty_pages_in_front_of_records_do_not_slow_catching_up() {
+    let pages = 50;
+    let mut written = false;
+    let seen = follow_stream(1, MINUTE, true, |_| {
+        if std::mem::replace(&mut written, true) {
+            return (i64::MAX, Vec::new());
+        }
+        (10 * SECOND, vec![0; pages * PAGE_RECORDS])
+    });
+    say("a burst behind empty pages", &seen);
+    // The shard's turn comes within a second; then an empty page and a full one follow each other.
+    let answers_ms = 2 * pages as i64 * ANSWER_MS as i64;
+    assert!(
+        seen.within(100) <= SECOND + 2 * answers_ms,
+        "{}",
+        seen.within(100)
+    );
 }
