@@ -208,8 +208,45 @@ fn exponent(text: &[u8]) -> i64 {
     if negative { -size } else { size }
 }
 
+/// What most numbers of a set are: digits, and perhaps a minus, without a zero in front. Longer is larger.
+struct PlainInteger<'a> {
+    negative: bool,
+    digits: &'a [u8],
+}
+
+impl<'a> PlainInteger<'a> {
+    fn of(text: &'a [u8]) -> Option<Self> {
+        let (negative, rest) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            _ => (false, text),
+        };
+        // Of the spellings of zero only this one is shorter than all larger numbers and equal to no other.
+        let begins = matches!(rest, [b'1'..=b'9', ..]) || text == b"0";
+        let plain = begins && digits(rest) == rest.len();
+        plain.then_some(Self {
+            negative,
+            digits: rest,
+        })
+    }
+
+    fn compare(&self, other: &Self) -> Ordering {
+        let by_size = || {
+            let by_length = self.digits.len().cmp(&other.digits.len());
+            by_length.then_with(|| self.digits.cmp(other.digits))
+        };
+        match (self.negative, other.negative) {
+            (false, false) => by_size(),
+            (true, true) => by_size().reverse(),
+            (negative, other) => other.cmp(&negative),
+        }
+    }
+}
+
 /// Compares two number texts by value; texts that are no JSON number come last, ordered by their bytes.
 pub fn compare_texts(a: &[u8], b: &[u8]) -> Ordering {
+    if let (Some(x), Some(y)) = (PlainInteger::of(a), PlainInteger::of(b)) {
+        return x.compare(&y);
+    }
     match (Decimal::parse(a), Decimal::parse(b)) {
         (Some(x), Some(y)) => x.compare(&y),
         (Some(_), None) => Ordering::Less,

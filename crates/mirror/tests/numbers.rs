@@ -112,6 +112,15 @@ fn spellings_of_one_number_have_one_canonical_text() {
     assert_eq!(canonical(b"+1"), None);
 }
 
+/// Of any length, often with digits in common.
+fn integers() -> impl Strategy<Value = i128> {
+    prop_oneof![
+        -12..12_i128,
+        any::<i64>().prop_map(i128::from),
+        any::<i128>()
+    ]
+}
+
 proptest! {
     #[test]
     fn comparing_agrees_with_padded_texts(a in items::number(), b in items::number()) {
@@ -119,6 +128,12 @@ proptest! {
         prop_assert_eq!(compare_texts(a.as_bytes(), b.as_bytes()), expected);
         let same = canonical(a.as_bytes()) == canonical(b.as_bytes());
         prop_assert_eq!(same, expected == Ordering::Equal);
+    }
+
+    #[test]
+    fn integers_compare_like_integers(a in integers(), b in integers()) {
+        let (x, y) = (a.to_string(), b.to_string());
+        prop_assert_eq!(compare_texts(x.as_bytes(), y.as_bytes()), a.cmp(&b));
     }
 
     #[test]
