@@ -100,11 +100,12 @@ fuzz: fuzz-build ## libFuzzer on one target (TARGET=line, SECONDS=n, INPUT=file 
 fuzz-corpus: fuzz-build ## save the fewest inputs of fuzz/work that reach what the corpus does not (TARGET=line)
 	$(FUZZ_BINARY) -set_cover_merge=1 -use_counters=0 fuzz/corpus/$(TARGET) fuzz/work/$(TARGET)
 
-# What the benchmark runs; see docs/performance.md. ONLY=name,name selects, REPEATS=n and ROWS=n change the amounts.
+# What the benchmark runs; see docs/performance.md. ONLY=name,name selects; REPEATS, ROWS and SECONDS change the amounts.
 BENCH_VENV = target/bench/venv
 BENCH_PYTHON = $(BENCH_VENV)/bin/python3
 BENCH = target/release/bench run --python $(BENCH_PYTHON) --transcode target/release/examples/transcode_rate \
-	$(if $(ONLY),--only '$(ONLY)') $(if $(REPEATS),--repeats $(REPEATS)) $(if $(filter file,$(origin ROWS)),,--rows $(ROWS))
+	$(if $(ONLY),--only '$(ONLY)') $(if $(REPEATS),--repeats $(REPEATS)) $(if $(filter file,$(origin ROWS)),,--rows $(ROWS)) \
+	$(if $(filter file,$(origin SECONDS)),,--seconds $(SECONDS))
 
 bench-programs: engine
 	cargo build --release --locked -p cli -p aws-sim -p bench

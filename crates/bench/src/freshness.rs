@@ -48,7 +48,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
         if bench.quick() && !in_quick {
             continue;
         }
-        let seconds = bench.pick(300, 10);
+        let seconds = bench.seconds();
         let run = one(bench, rate, Duration::from_secs(seconds));
         let run = run.map_err(|error| format!("{rate} changes/s: {error}"))?;
         say(&format!("freshness: {rate} changes/s done"));
@@ -58,8 +58,9 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
 }
 
 /// One run, as JSON.
-pub(crate) fn one_run(bench: &mut Bench, rate: u64, seconds: u64) -> Result<Value> {
-    let run = one(bench, rate, Duration::from_secs(seconds))?;
+pub(crate) fn one_run(bench: &mut Bench, rate: u64) -> Result<Value> {
+    let duration = Duration::from_secs(bench.seconds());
+    let run = one(bench, rate, duration)?;
     let ms = |q| quantile(&run.outcome.ms, q).round();
     Ok(json!({
         "achieved_per_s": run.achieved.round(),

@@ -91,8 +91,6 @@ enum Command {
         /// Changes a second
         #[arg(long, default_value_t = 1000)]
         rate: u64,
-        #[arg(long, default_value_t = 30)]
-        seconds: u64,
     },
     /// Only write an export as AWS would leave it in S3
     Export {
@@ -131,6 +129,9 @@ struct RunOptions {
     /// Items of the big export (5,000,000, quick: 300,000)
     #[arg(long)]
     rows: Option<u64>,
+    /// Length of a run of `freshness` at one rate (300, quick: 10)
+    #[arg(long)]
+    seconds: Option<u64>,
     /// Folder of the release binaries `tb` and `aws-sim`
     #[arg(long, default_value = "target/release")]
     bin: PathBuf,
@@ -162,11 +163,7 @@ fn main() -> ExitCode {
             shards,
             changes,
         } => plan::follow(&options, shards, changes),
-        Command::Freshness {
-            options,
-            rate,
-            seconds,
-        } => plan::freshness(&options, rate, seconds),
+        Command::Freshness { options, rate } => plan::freshness(&options, rate),
         Command::Check(files) => history::check(&files),
         Command::Record(files) => history::record(&files),
         Command::Draw {

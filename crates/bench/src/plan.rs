@@ -54,6 +54,12 @@ impl Bench {
         self.options.rows.unwrap_or(usual)
     }
 
+    /// Seconds for which freshness is measured at one rate.
+    pub(crate) fn seconds(&self) -> u64 {
+        let usual = self.pick(300, 10);
+        self.options.seconds.unwrap_or(usual)
+    }
+
     /// One of two numbers.
     pub(crate) fn pick<T>(&self, full: T, quick: T) -> T {
         if self.quick() { quick } else { full }
@@ -152,10 +158,10 @@ pub(crate) fn follow(options: &RunOptions, shards: u32, changes: u64) -> Result<
 }
 
 /// Measures freshness at one rate, as often as wanted.
-pub(crate) fn freshness(options: &RunOptions, rate: u64, seconds: u64) -> Result<()> {
+pub(crate) fn freshness(options: &RunOptions, rate: u64) -> Result<()> {
     let mut bench = begin(options)?;
     for _ in 0..bench.repeats() {
-        println!("{}", freshness::one_run(&mut bench, rate, seconds)?);
+        println!("{}", freshness::one_run(&mut bench, rate)?);
     }
     clean(&bench.options.work);
     Ok(())

@@ -31,14 +31,14 @@ pub const MAX_WRITE_CAPACITY_UNITS: u64 = 250;
 
 /// Column data that all loads of a process hold at once, bytes, however many mirrors load and however many cores
 /// there are: what is left of 150 MB beside the program itself, its clients and its database.
-pub const LOAD_MEMORY_BYTES: usize = 24 * 1024 * 1024;
+pub const LOAD_MEMORY_BYTES: usize = 40 * 1024 * 1024;
 
 /// A file that is being loaded has one batch that grows and one that is being inserted.
 pub const BATCHES_PER_FILE: usize = 2;
 
-/// A batch of a backfill is cut at this many bytes of column data at the latest: blocks of 12 to 30 MB insert
-/// fastest, and one of this size is hardly slower.
-pub const BACKFILL_BATCH_BYTES: usize = 6 * 1024 * 1024;
+/// A batch of a backfill is cut at this many bytes of column data at the latest. Batches of 6 to 24 MB are inserted at
+/// the same pace; each becomes a part that has to be merged, so larger ones are better for large tables.
+pub const BACKFILL_BATCH_BYTES: usize = 10 * 1024 * 1024;
 
 /// Smaller batches are not made for the sake of more files at a time: too many parts.
 pub const SMALLEST_BACKFILL_BATCH_BYTES: usize = 4 * 1024 * 1024;

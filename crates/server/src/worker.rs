@@ -24,6 +24,7 @@ mod export_phase;
 mod export_run;
 pub(crate) mod file_loader;
 mod heal_phase;
+mod held_merges;
 pub(crate) mod load_slots;
 mod mirror_life;
 mod mirror_worker;

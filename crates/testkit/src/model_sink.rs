@@ -107,8 +107,12 @@ impl Sink for ModelSink {
         self.port.perform(Call::Quarantine, b"", effect).await
     }
 
-    async fn hold_merges(&self, _plan: &MirrorPlan, _hold: bool) -> Result<()> {
-        self.port.perform(Call::HoldMerges, b"", || Ok(())).await
+    async fn hold_merges(&self, plan: &MirrorPlan, hold: bool) -> Result<()> {
+        let effect = || {
+            self.warehouse.hold_merges(&plan.table, hold);
+            Ok(())
+        };
+        self.port.perform(Call::HoldMerges, b"", effect).await
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Table {
     pub mark: String,
     /// Rows taken, replays included.
     pub taken: u64,
+    /// Merges wait until somebody lets them go on.
+    pub merges_held: bool,
     /// Records in quarantine.
     pub quarantine: BTreeMap<(String, String, String), QuarantinedRecord>,
 }

@@ -61,6 +61,13 @@ impl ModelWarehouse {
         look(tables.by_name.entry(name.to_owned()).or_default())
     }
 
+    /// Holds the merges of a table back, or lets them go on.
+    pub fn hold_merges(&self, name: &str, hold: bool) {
+        if let Some(table) = self.tables().by_name.get_mut(name) {
+            table.merges_held = hold;
+        }
+    }
+
     /// Looks at a table by mark.
     pub fn with_marked<T>(&self, mark: &str, look: impl FnOnce(&Table) -> T) -> Option<T> {
         self.tables().marked(mark).map(|table| look(table))

@@ -61,6 +61,9 @@ pub fn tidy(progress: &MirrorProgress, table: &Table) -> Result<(), String> {
     if export.phase != ExportPhase::Loaded || export.items_loaded != export.items_total {
         return Err(format!("the export is not loaded: {export:?}"));
     }
+    if table.merges_held {
+        return Err("the export is loaded, and merges still wait".to_owned());
+    }
     if let Some(gap) = &progress.gap {
         return Err(format!("everything is there, but a gap is shown: {gap:?}"));
     }

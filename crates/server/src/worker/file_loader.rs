@@ -6,8 +6,8 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures::FutureExt as _;
 use futures::stream::{FuturesUnordered, StreamExt};
 use mirror::checkpoint::{ExportProgress, FileCheckpoint};
 use mirror::error::{Error, ErrorKind, Result};
@@ -21,6 +21,7 @@ use super::MirrorSpec;
 use super::block::Block;
 use super::board::Topic;
 use super::conversion::{Blocks, Converted};
+use super::held_merges::{self, HeldMerges};
 use super::retry::Retry;
 
 pub(crate) use super::conversion::Lines;
@@ -28,9 +29,6 @@ pub(crate) use super::conversion::Lines;
 /// A file whose bytes are wrong is downloaded this often before the export is given up: the fault may have
 /// been on the way.
 pub(crate) const CORRUPT_TRIES: u32 = 3;
-
-/// Merges wait during a load for at most this many inserts; then they have to keep the number of parts down.
-const INSERTS_WITHOUT_MERGES: u64 = 300;
 
 /// An insert that fails for this long gives up its slot, milliseconds: other mirrors, whose inserts may work, wait for it.
 /// The file is loaded again from its start then.
@@ -55,44 +53,35 @@ pub(crate) async fn load_files(
     files: Vec<ExportFile>,
     progress: ExportProgress,
 ) -> Option<Result<ExportProgress>> {
-    let inserts = Arc::new(AtomicU64::new(0));
+    let merges = Arc::new(HeldMerges::hold(&context.retry, &context.spec).await);
+    let clock = Arc::clone(&context.retry.ports.clock);
+    let mut held_long = clock.sleep_ms(held_merges::LONGEST_MS).fuse();
     let progress = Arc::new(Mutex::new(progress));
     let parallelism = context.retry.slots.files();
-    hold_merges(&context, true).await;
     let mut waiting = files.into_iter();
     let mut running = FuturesUnordered::new();
     let outcome = loop {
         while running.len() < parallelism {
             let Some(file) = waiting.next() else { break };
-            let (context, progress, inserts) =
-                (context.clone(), Arc::clone(&progress), Arc::clone(&inserts));
-            running
-                .push(async move { load_until_done(&context, &file, &progress, &inserts).await });
+            let (context, progress, merges) =
+                (context.clone(), Arc::clone(&progress), Arc::clone(&merges));
+            running.push(async move { load_until_done(&context, &file, &progress, &merges).await });
         }
-        match running.next().await {
-            None => break Some(Ok(())),
-            Some(Some(Ok(()))) => {}
-            Some(other) => break other,
+        tokio::select! {
+            biased;
+            loaded = running.next() => match loaded {
+                None => break Some(Ok(())),
+                Some(Some(Ok(()))) => {}
+                Some(other) => break other,
+            },
+            () = &mut held_long => merges.release().await,
         }
     };
     drop(running);
-    hold_merges(&context, false).await;
+    merges.release().await;
     match outcome? {
         Ok(()) => Some(Ok(progress.lock().await.clone())),
         Err(error) => Some(Err(error)),
-    }
-}
-
-/// Advice to ClickHouse: whether it is taken changes speed only.
-async fn hold_merges(context: &LoadContext, hold: bool) {
-    if let Err(error) = context
-        .retry
-        .ports
-        .sink
-        .hold_merges(&context.spec.plan, hold)
-        .await
-    {
-        warn!(mirror = %context.retry.mirror, error = %error.report(), hold, "could not hold or release merges");
     }
 }
 
@@ -101,7 +90,7 @@ async fn load_until_done(
     context: &LoadContext,
     file: &ExportFile,
     progress: &Mutex<ExportProgress>,
-    inserts: &AtomicU64,
+    merges: &HeldMerges,
 ) -> Option<Result<()>> {
     let mut backoff = context.retry.backoff(&file.key);
     let mut corrupt_left = CORRUPT_TRIES;
@@ -109,7 +98,7 @@ async fn load_until_done(
         if context.retry.cancel.is_cancelled() {
             return None;
         }
-        let error = match load(context, file, inserts).await? {
+        let error = match load(context, file, merges).await? {
             Ok(loaded) => return commit(context, loaded, progress).await.map(Ok),
             Err(error) => error,
         };
@@ -172,7 +161,7 @@ struct Times {
 async fn load(
     context: &LoadContext,
     file: &ExportFile,
-    inserts: &AtomicU64,
+    merges: &HeldMerges,
 ) -> Option<Result<FileCheckpoint>> {
     let retry = &context.retry;
     let now_ms = || retry.ports.clock.now_ms();
@@ -196,7 +185,7 @@ async fn load(
     while let Some(block) = blocks.next().await {
         quarantined += block.quarantined.len() as u64;
         let insert_began_ms = now_ms();
-        if let Err(error) = insert(context, &block, inserts).await? {
+        if let Err(error) = insert(context, &block, merges).await? {
             return Some(Err(error));
         }
         times.insert += now_ms() - insert_began_ms;
@@ -258,7 +247,7 @@ async fn unless_cancelled<T>(context: &LoadContext, turn: impl Future<Output = T
 }
 
 /// Keys are unique in an export, so the order of its rows is free.
-async fn insert(context: &LoadContext, block: &Block, inserts: &AtomicU64) -> Option<Result<()>> {
+async fn insert(context: &LoadContext, block: &Block, merges: &HeldMerges) -> Option<Result<()>> {
     let (retry, plan) = (&context.retry, &context.spec.plan);
     let sink = &retry.ports.sink;
     if !block.quarantined.is_empty() {
@@ -275,9 +264,7 @@ async fn insert(context: &LoadContext, block: &Block, inserts: &AtomicU64) -> Op
     let now_ms = retry.ports.clock.now_ms();
     retry.board.inserted(now_ms);
     retry.board.export_moves(context.part, now_ms, 0);
-    if inserts.fetch_add(1, Ordering::Relaxed) + 1 == INSERTS_WITHOUT_MERGES {
-        hold_merges(context, false).await;
-    }
+    merges.inserted().await;
     Some(Ok(()))
 }
 
