@@ -117,7 +117,7 @@ bench-programs: engine
 bench: bench-programs ## measure everything, in about an hour (ONLY=backfill,stream, REPEATS=n, ROWS=n), see docs/performance.md
 	@$(BENCH)
 
-bench-quick: bench-programs ## measure in about three minutes, with less data and without the long ones
+bench-quick: bench-programs ## measure in three to four minutes, with less data and without the long ones
 	@$(BENCH) --quick
 
 bench-check: ## fail if a ratio of bench/results.json is worse than the last record by more than 10 %

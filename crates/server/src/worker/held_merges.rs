@@ -57,16 +57,19 @@ impl HeldMerges {
 
     /// Lets merges go on; tries until that works, because nobody else would do it later.
     pub(super) async fn release(&self) {
-        if !self.held.swap(false, Ordering::Relaxed) {
+        if !self.held.load(Ordering::Relaxed) {
             return;
         }
         let release = || self.retry.ports.sink.hold_merges(&self.spec.plan, false);
         // Once in any case: whoever cancels waits for this.
-        let Err(error) = release().await else { return };
-        warn!(mirror = %self.retry.mirror, error = %error.report(), "could not let merges go on, trying again");
-        let _ = self
-            .retry
-            .until_done(Topic::ClickHouse, "let merges go on", release)
-            .await;
+        if let Err(error) = release().await {
+            warn!(mirror = %self.retry.mirror, error = %error.report(), "could not let merges go on, trying again");
+            let _ = self
+                .retry
+                .until_done(Topic::ClickHouse, "let merges go on", release)
+                .await;
+        }
+        // Only now: a file that was counting inserts may be dropped in the middle of the call.
+        self.held.store(false, Ordering::Relaxed);
     }
 }
