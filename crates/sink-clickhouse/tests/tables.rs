@@ -116,6 +116,7 @@ async fn a_table_gets_every_clause_of_its_plan_and_new_columns_later() {
         "index_granularity = 1024",
         "fsync_after_insert = 0",
         "fsync_part_directory = 1",
+        "min_bytes_for_wide_part = 67108864",
         "non_replicated_deduplication_window = 0",
         "old_parts_lifetime = 480",
     ] {

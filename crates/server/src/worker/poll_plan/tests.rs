@@ -342,6 +342,24 @@ fn a_single_write_to_any_shard_waits_for_its_turn() {
     assert!(seen.calls_per_hour() < 10_200, "{}", seen.calls_per_hour());
 }
 
+/// A write lets all shards be read, most of them out of their turn: their next turn is not missed for it.
+#[test]
+fn a_write_soon_after_another_one_waits_no_longer_than_a_round() {
+    let mut second = false;
+    let pairs = |dice: &mut Dice| {
+        second = !second;
+        let pause_ms = match second {
+            true => 5 * MINUTE + dice.below(10 * MINUTE as u64) as i64,
+            false => dice.below(40 * SECOND as u64) as i64,
+        };
+        (pause_ms, vec![dice.below(SHARDS as u64) as usize])
+    };
+    let seen = follow(SHARDS, 40 * HOUR, pairs);
+    say("two writes, one soon after the other", &seen);
+    assert!(seen.within(100) < 26 * SECOND, "{}", seen.within(100));
+    assert!(seen.calls_per_hour() < 10_200, "{}", seen.calls_per_hour());
+}
+
 #[test]
 fn writes_to_the_usual_items_are_seen_within_five_seconds_after_an_idle_time() {
     let usual = |dice: &mut Dice| {
